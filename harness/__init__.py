@@ -1,0 +1,18 @@
+"""mtpbench's measuring half: from one YAML file to points on disk.
+
+A `Sweep` (what one file asks for) expands to `Run`s (one server launch each), a Run to `Point`s (one concurrency of
+one launch). `server` starts the engine, `load` holds the users' requests in flight and keeps raw samples, `rundir`
+saves them before anything is computed, `metrics` scores a Window of them into a `PointResult`: one line of
+`points.jsonl`. The package `analysis` reads those lines.
+
+Imports point down only; a module may import those of lower floors:
+
+    0  errors units stats front
+    1  spec records
+    2  metrics engines prompts launch power emulator
+    3  config rundir provenance checks server
+    4  load accuracy plan progress
+    5  sweep doctor
+    6  slurm
+    7  cli
+"""

@@ -1,0 +1,26 @@
+"""The engines, by name. A new one is one module and one row here."""
+
+from importlib import import_module
+
+from harness.engines.base import Additions, Endpoint, Engine
+from harness.errors import UserError
+
+__all__ = ["ENGINES", "Additions", "Endpoint", "Engine", "engine_named"]
+
+ENGINES: dict[str, str] = {
+    "vllm": "harness.engines.vllm:Vllm",
+    "emulator": "harness.engines.emulator:Emulator",
+}
+
+
+def engine_named(name: str) -> Engine:
+    """The adapter for an engine, loaded when first asked for.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in ENGINES:
+        raise UserError(f"engine {name!r} is not known; there are {', '.join(ENGINES)}")
+    module, attribute = ENGINES[name].split(":")
+    engine: Engine = getattr(import_module(module), attribute)()
+    return engine
