@@ -104,6 +104,8 @@ class Engine(Protocol):
     def request_body(
         self, endpoint: Endpoint, prompt: Sequence[int], osl: int, workload: Workload
     ) -> dict[str, object]:
-        """One streaming completion of exactly `osl` tokens (by `ignore_eos` and `max_tokens` alone) with cumulative
-        usage in every chunk; all of the workload's sampling is spelled out."""
+        """One streaming completion of exactly `osl` tokens, with cumulative usage in every chunk.
+
+        Its length is held by `ignore_eos` and `max_tokens` alone; all of the workload's sampling is spelled out.
+        """
         ...

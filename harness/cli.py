@@ -1,0 +1,197 @@
+"""The command line: verbs only. Reads arguments, calls one function each, turns errors into lines and exit codes.
+
+Results go to stdout, progress and log to stderr. Heavy imports wait for the verb that needs them, so `--help`
+answers at once.
+"""
+
+import logging
+import sys
+from collections.abc import Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from harness.errors import MtpbenchError, PointsInvalid
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="mtpbench",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="What does multi-token prediction buy over Off on this model and GPU, at the same speed for the user?",
+    epilog="Exit codes: 0 good, 1 a bug of mtpbench, 2 your file or flag, 3 the server did not come up, "
+    "4 some points are invalid, 130 interrupted.",
+)
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep's YAML file.")]
+Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")]
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="Run another engine than the file's: `emulator` needs no GPU.")
+]
+
+
+class Format(StrEnum):
+    """Formats of a comparison."""
+
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.callback()
+def _main(
+    *, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is being done, on stderr.")] = False
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+@app.command(epilog="Example: mtpbench check configs/sweeps/*.yaml")
+def check(sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help="Sweep files.")]) -> None:
+    """Say every fault in sweep files, with file, line and column; start nothing."""
+    from harness import config
+    from harness.errors import ConfigError
+
+    faults = []
+    for path in sweeps:
+        try:
+            sweep = config.load(path)
+        except ConfigError as error:
+            faults.append(str(error))
+        else:
+            points = len(sweep.all_runs()) * len(sweep.concurrencies) * sweep.launches
+            print(f"{path}: good; {len(sweep.all_runs())} runs, {points} points")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+@app.command(epilog="Example: mtpbench plan configs/sweeps/quickstart.yaml")
+def plan(sweep: SweepFile, engine: EngineName = None) -> None:
+    """Show points, command lines, hours, cost and memory of a sweep; start nothing."""
+    from harness import config
+    from harness.plan import plan as make_plan
+    from harness.plan import render
+
+    print(render(make_plan(config.load(sweep, engine=engine))))
+
+
+@app.command(epilog="Example: mtpbench prefetch configs/sweeps/tiny-vllm-cpu.yaml")
+def prefetch(sweep: SweepFile) -> None:
+    """Stage a sweep's weights where its engine will look for them."""
+    from harness import config
+    from harness.prefetch import prefetch as stage
+
+    print(stage(config.load(sweep)))
+
+
+@app.command(epilog="Example: mtpbench run configs/sweeps/quickstart.yaml --output results/quickstart")
+def run(
+    sweep: SweepFile,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Results folder; results/<sweep's name> without it.")
+    ] = None,
+    engine: EngineName = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="GLOB", help="Points whose <run key>/<point> matches.")
+    ] = None,
+    retry_invalid: Annotated[bool, typer.Option("--retry-invalid", help="Measure invalid points again.")] = False,
+) -> None:
+    """Measure a sweep. The same command again goes on where the last one stopped."""
+    from harness import config
+    from harness.sweep import run_sweep
+
+    asked = config.load(sweep, engine=engine)
+    folder = output or Path("results") / asked.name
+    results = _with_uvloop(run_sweep(asked, folder, only=only, retry_invalid=retry_invalid))
+    _show(folder)
+    invalid = [result for result in results if result.invalid]
+    if invalid:
+        raise PointsInvalid(f"{len(invalid)} of {len(results)} points are invalid: see {folder / 'points.jsonl'}")
+
+
+@app.command(epilog="Example: mtpbench score results/quickstart")
+def score(results: Results) -> None:
+    """Compute every row anew from the raw samples; needs no GPU."""
+    from harness.sweep import rescore
+
+    report = rescore(results)
+    print(f"{report.points} points scored, {report.changed} rows changed: {results / 'points.jsonl'}")
+
+
+@app.command(epilog="Example: mtpbench compare results/quickstart --at 25,40")
+def compare(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Results folders or files.")],
+    *,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Interactivities to compare at, tok/s/user, comma-separated.")
+    ] = None,
+    pair: Annotated[str | None, typer.Option("--pair", metavar="GLOB", help="Pairs whose key matches.")] = None,
+    view: Annotated[str | None, typer.Option("--view", help="matched or best-of-topologies.")] = None,
+    output_format: Annotated[Format, typer.Option("--format", help="Of the answer.")] = Format.MD,
+    prices: Annotated[
+        str | None, typer.Option("--prices", metavar="DATE|TIER", help="Prices of a day, or of a tier.")
+    ] = None,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="Compute as the InferenceX dashboard did in July 2026.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare arms that differ in more than MTP; the answer says so.")
+    ] = False,
+) -> None:
+    """Compare MTP with Off, at equal concurrency and at matched interactivity."""
+    from analysis.main import compare_text
+
+    print(
+        compare_text(
+            paths,
+            at=at,
+            pair=pair,
+            view=view,
+            output_format=output_format.value,
+            prices=prices,
+            as_published=as_published,
+            force=force,
+        ),
+        end="",
+    )
+
+
+@app.command(name="import", epilog="Example: mtpbench import agg_bmk.json -o results/inferencex")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Other tools' results.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the points.jsonl.")],
+) -> None:
+    """Turn public results and other tools' files into rows of ours."""
+    from analysis.importers import import_files
+
+    print(import_files(files, output))
+
+
+def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:
+    import uvloop
+
+    return uvloop.run(job)
+
+
+def _show(folder: Path) -> None:
+    from analysis.main import leave_comparison
+
+    print(leave_comparison(folder), end="")
+
+
+def main() -> None:
+    """Entry point of the `mtpbench` command."""
+    try:
+        app()
+    except MtpbenchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
