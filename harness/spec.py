@@ -6,29 +6,35 @@ measured. Everything here is hashable, validated on construction and dumps to pl
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
+# Part of a folder's name in results/.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Sequence = Field(strict=False)  # YAML has lists, a frozen value has tuples
 
 
 class Spec(BaseModel):
     """Base of everything that is asked for: frozen, strict, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def __hash__(self) -> int:
+        # Mappings compare equal in any order and have no hash: the other fields tell enough apart.
+        return hash(tuple(value for value in self.__dict__.values() if not isinstance(value, Mapping)))
 
 
 class Acceptance(Spec):
     """A golden table: the acceptance length that a model reaches on a reference data set, by draft tokens."""
 
-    name: Text
-    by_draft_tokens: Mapping[int, float]
+    name: Name
+    by_draft_tokens: Mapping[Annotated[int, Field(strict=False, ge=1)], Annotated[float, Field(ge=1)]]
     source: Text
 
 
@@ -46,7 +52,7 @@ class Model(Spec):
         kv_bytes_per_token: bytes of KV cache a token takes at bf16 over all layers.
     """
 
-    name: Text
+    name: Name
     label: Text
     weights: Text
     revision: str | None = None
@@ -93,7 +99,7 @@ class Prices(Spec):
 class Gpu(Spec):
     """An accelerator (or a CPU standing in for one)."""
 
-    name: Text
+    name: Name
     label: Text
     vendor: Annotated[Vendor, Field(strict=False)]
     arch: Text
@@ -130,7 +136,7 @@ class Workload(Spec):
         seed: of the prompt stream and the residual-life start; the same in both arms.
     """
 
-    name: Text
+    name: Name
     isl: Positive
     osl: Annotated[int, Field(ge=2)]
     length_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -165,7 +171,7 @@ class EngineSpec(Spec):
         endpoint: base URL of a server that is already running.
     """
 
-    name: Text
+    name: Name
     version: str | None = None
     venv: str | None = None
     image: str | None = None
@@ -239,7 +245,7 @@ class Run(Spec):
     model: Model
     revision: str | None = None
     gpu: Gpu
-    precision: Text
+    precision: Name
     engine: EngineSpec
     parallel: Parallel
     settings: ServerSettings
@@ -280,6 +286,8 @@ class Run(Spec):
 class Ladder(Spec):
     """Concurrencies by doubling between two ends, then refined where the curve would move by more than asked."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     from_: Annotated[int, Field(gt=0, alias="from")]
     to: Positive
     refine_pct: Annotated[float, Field(gt=0)] | None = None
@@ -319,6 +327,25 @@ class WindowSpec(Spec):
         return self
 
 
+def _kind_of_concurrency(value: object) -> str:
+    return "ladder" if isinstance(value, Mapping | Ladder) else "list"
+
+
+def _kind_of_acceptance(value: object) -> str:
+    return "word" if isinstance(value, str) else "number"
+
+
+Concurrency = Annotated[
+    Annotated[tuple[Positive, ...], Field(strict=False, min_length=1), Tag("list")] | Annotated[Ladder, Tag("ladder")],
+    Discriminator(_kind_of_concurrency),
+]
+DraftTokens = Annotated[int, Field(ge=0, le=16)]
+AcceptanceKind = Annotated[
+    Annotated[Literal["natural", "golden"], Tag("word")] | Annotated[float, Field(ge=1), Tag("number")],
+    Discriminator(_kind_of_acceptance),
+]
+
+
 class Point(Spec):
     """One concurrency of one launch of a Run."""
 
@@ -345,11 +372,11 @@ class Sweep(Spec):
         demo: a short run for looking at: never gives a verdict.
     """
 
-    name: Text
+    name: Name
     model: Model
     revision: str | None = None
     gpu: Gpu
-    precision: Text
+    precision: Name
     engine: EngineSpec
     tp: Positive = 1
     pp: Positive = 1
@@ -359,12 +386,10 @@ class Sweep(Spec):
     max_graph_requests: Positive | None = None
     chunked_prefill_tokens: Positive | None = None
     memory_fraction: Fraction | None = None
-    mtp: Annotated[tuple[Annotated[int, Field(ge=0, le=16)], ...], Field(strict=False, min_length=1)]
-    acceptance: Annotated[
-        tuple[Literal["natural", "golden"] | Annotated[float, Field(ge=1)], ...], Field(strict=False, min_length=1)
-    ] = ("natural",)
+    mtp: Annotated[tuple[DraftTokens, ...], Field(strict=False, min_length=1)]
+    acceptance: Annotated[tuple[AcceptanceKind, ...], Field(strict=False, min_length=1)] = ("natural",)
     workload: Workload
-    concurrency: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] | Ladder
+    concurrency: Concurrency
     target_half_width_pct: Annotated[float, Field(gt=0)] | None = None
     window: WindowSpec = WindowSpec()
     launches: Positive = 1
@@ -378,21 +403,51 @@ class Sweep(Spec):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if max(self.concurrencies) > self.max_running_requests:
-            raise ValueError(
-                f"max_running_requests: {self.max_running_requests} lies below the highest concurrency, "
-                f"{max(self.concurrencies)}: requests would queue in the server"
+        faults = tuple(self._faults())
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        """Every impossible combination, as `key: what is wrong`."""
+        yield from _twice("concurrency", self.concurrencies)
+        yield from _twice("mtp", self.mtp)
+        most = max(self.concurrencies)
+        if most > self.max_running_requests:
+            yield (
+                f"max_running_requests: {self.max_running_requests} lies below the highest concurrency, {most}: "
+                "requests would queue in the server"
             )
         if self.context > self.model.context:
-            raise ValueError(
-                f"workload {self.workload.name} needs {self.context} tokens of context; "
-                f"{self.model.name} has {self.model.context}"
-            )
+            yield f"workload: needs {self.context} tokens of context; {self.model.name} has {self.model.context}"
         if any(self.mtp) and not self.model.mtp_modules:
-            raise ValueError(f"{self.model.name} has no MTP module: mtp must be off")
-        for arm in self.arms():  # an impossible arm (acceptance above k + 1, no golden table) fails here
-            del arm
-        return self
+            yield f"mtp: {self.model.name} has no MTP module; leave only off"
+        yield from self._acceptance_faults()
+        yield from self._run_faults(most)
+
+    def _acceptance_faults(self) -> Iterator[str]:
+        for draft_tokens in filter(None, self.mtp):
+            try:
+                forced = [self._forced(draft_tokens, acceptance) for acceptance in self.acceptance]
+            except ValueError as e:
+                yield str(e)
+                continue
+            yield from _twice(f"acceptance: with {draft_tokens} draft tokens", forced)
+            yield from (
+                f"acceptance: {draft_tokens} draft tokens give at most {draft_tokens + 1} tokens a step, not {length:g}"
+                for length in forced
+                if length is not None and length > draft_tokens + 1
+            )
+
+    def _run_faults(self, most: int) -> Iterator[str]:
+        yield from _twice("runs", [run.key for run in self.runs])
+        if self.runs and {run.mtp.draft_tokens for run in self.runs} != set(self.mtp):
+            yield f"mtp: {list(self.mtp)} is not what the runs have; leave it out, they say it themselves"
+        for number, run in enumerate(self.runs):
+            if run.settings.max_running_requests < most:
+                yield f"runs: [{number}] has max_running_requests below the highest concurrency, {most}"
+            if run.settings.context < self.context:
+                yield f"runs: [{number}] has settings.context below {self.context}, which the workload needs"
 
     @property
     def context(self) -> int:
@@ -447,6 +502,15 @@ class Sweep(Spec):
             )
             for mtp in self.arms()
         )
+
+
+def _twice(key: str, values: Iterable[object]) -> Iterator[str]:
+    """Entries that stand in a list more than once: two points would claim one folder."""
+    seen: list[object] = []
+    for value in values:
+        if value in seen:
+            yield f"{key}: {'natural' if value is None else value} is there twice; leave one out"
+        seen.append(value)
 
 
 def expand(sweep: Sweep) -> tuple[Point, ...]:
