@@ -1,0 +1,146 @@
+"""Pareto fronts, Steffen's monotone spline, and curves made monotone. Pure numpy.
+
+Knows nothing of benchmarks: abscissae are one ascending row of knots, ordinates may carry any leading axes (resamples),
+so that a thousand resampled curves cost one call. Nothing extrapolates: outside the knots the answer is NaN.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+def front(x: ArrayLike, y: ArrayLike) -> Index:
+    """Indices of the points that no other point beats, ascending in x (so descending in y).
+
+    A point is beaten when another has at least its x and at least its y. Of points that coincide the first is kept.
+    """
+    across, up = np.asarray(x, float), np.asarray(y, float)
+    order = np.lexsort((np.arange(len(across)), -up, -across))
+    best_so_far = np.concatenate([[-np.inf], np.maximum.accumulate(up[order])[:-1]])
+    return np.asarray(order[up[order] > best_so_far][::-1], np.int64)
+
+
+def beaten_by(x: ArrayLike, y: ArrayLike, margin: float = 0.0) -> Index:
+    """For each point the index of the one with the largest y that exceeds it in both axes; -1 for none.
+
+    Args:
+        x: positive.
+        y: positive.
+        margin: relative excess asked for in each axis; 0.02 leaves out what noise of 2 % can do.
+    """
+    across, up = np.asarray(x, float), np.asarray(y, float)
+    over = 1 + margin
+    beats = (across[None, :] > across[:, None] * over) & (up[None, :] > up[:, None] * over)
+    strongest = np.where(beats, up[None, :], -np.inf).argmax(axis=1) if len(up) else np.empty(0, np.int64)
+    return np.where(beats.any(axis=1), strongest, -1).astype(np.int64)
+
+
+def falling(y: ArrayLike) -> Float:
+    """The non-increasing sequence nearest to y in least squares, along the last axis: runs that rise are averaged.
+
+    Isotonic regression by its min-max formula, O(n^2) for each row but without a loop: n is a handful of knots.
+    Source: Barlow, Bartholomew, Bremner and Brunk, Statistical Inference under Order Restrictions, 1972, section 1.2.
+    """
+    values = np.asarray(y, float)
+    count = values.shape[-1]
+    sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)
+    start, stop = np.arange(count)[:, None], np.arange(count)[None, :]
+    lengths = np.where(stop >= start, stop - start + 1, 1)
+    means = (sums[..., None, 1:] - sums[..., :-1, None]) / lengths  # [..., start, stop]
+    usable = stop >= start
+    # For each knot i: the smallest over starts <= i of the largest over stops >= i of the mean in between.
+    largest = np.maximum.accumulate(np.where(usable, means, -np.inf)[..., ::-1], axis=-1)[..., ::-1]
+    smallest = np.minimum.accumulate(np.where(usable, largest, np.inf), axis=-2)
+    return np.asarray(np.diagonal(smallest, axis1=-2, axis2=-1))
+
+
+def slopes(x: Float, y: Float) -> Float:
+    """Steffen's slopes at the knots, shape of y: a cubic through them is monotone wherever neighbours are.
+
+    Two knots make a straight line. x ascends strictly, shape (knots,); y has shape (..., knots).
+    Source: M. Steffen, Astronomy and Astrophysics 239 (1990) 443; the end slopes are those of d3's curveMonotoneX.
+    """
+    width = np.diff(x)
+    secant = np.diff(y, axis=-1) / width
+    if len(x) == 2:
+        return np.concatenate([secant, secant], axis=-1)
+    left, right = secant[..., :-1], secant[..., 1:]
+    parabola = (left * width[1:] + right * width[:-1]) / (width[:-1] + width[1:])
+    least = np.minimum(np.minimum(np.abs(left), np.abs(right)), np.abs(parabola) / 2)
+    inner = (np.sign(left) + np.sign(right)) * least
+    first = (3 * secant[..., :1] - inner[..., :1]) / 2
+    last = (3 * secant[..., -1:] - inner[..., -1:]) / 2
+    return np.concatenate([first, inner, last], axis=-1)
+
+
+def hermite(x: Float, y: Float, slope: Float, at: Float) -> Float:
+    """The piecewise cubic with these knots and slopes at `at`; NaN outside the knots.
+
+    Args:
+        x: knots, strictly ascending, shape (knots,).
+        y: values at the knots, shape (..., knots).
+        slope: slopes at the knots, shape of y.
+        at: where to evaluate, shape (..., points), leading axes as in y or none.
+    """
+    cell = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
+    value = _cubic(x, y, slope, cell)((at - x[cell]) / (x[cell + 1] - x[cell]))
+    return np.where((at < x[0]) | (at > x[-1]), np.nan, value)
+
+
+def spline(x: ArrayLike, y: ArrayLike, at: ArrayLike) -> Float:
+    """Steffen's spline through (x, y) at `at`; NaN outside the knots. One knot answers at its own x alone.
+
+    Shapes as in `hermite`.
+    """
+    knots, values, places = np.asarray(x, float), np.asarray(y, float), np.asarray(at, float)
+    if len(knots) == 1:
+        return np.where(places == knots[0], values, np.nan)
+    return hermite(knots, values, slopes(knots, values), places)
+
+
+def where_falling(x: ArrayLike, y: ArrayLike, level: ArrayLike, halvings: int = 50) -> Float:
+    """The x at which Steffen's spline through falling y takes the value `level`; NaN where it never does.
+
+    Bisection inside the one cell that holds the level; where the spline lies flat at it, the smallest such x.
+
+    Args:
+        x: knots, strictly ascending, shape (knots,).
+        y: non-increasing along the last axis, shape (..., knots).
+        level: shape (..., points), leading axes as in y or none.
+        halvings: of a cell's width; 50 reach the last bit.
+    """
+    knots, values, wanted = np.asarray(x, float), np.asarray(y, float), np.asarray(level, float)
+    if len(knots) == 1:
+        return np.where(wanted == values, knots[0], np.nan)
+    knots_above = (values[..., None, :] > wanted[..., :, None]).sum(axis=-1)
+    cell = np.clip(knots_above - 1, 0, len(knots) - 2)
+    value = _cubic(knots, values, slopes(knots, values), cell)
+    low, high = np.zeros(cell.shape), np.ones(cell.shape)
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        above = value(middle) > wanted
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    reached = (wanted <= values[..., :1]) & (wanted >= values[..., -1:])
+    return np.where(reached, knots[cell] + high * (knots[cell + 1] - knots[cell]), np.nan)
+
+
+def _cubic(x: Float, y: Float, slope: Float, cell: Index) -> Callable[[Float], Float]:
+    """The cubic of each wanted cell, as a function of the place u in it, 0 to 1; shapes of `cell`."""
+    lead = np.broadcast_shapes(y.shape[:-1], cell.shape[:-1])
+    cell = np.broadcast_to(cell, (*lead, cell.shape[-1]))
+    y, slope = (np.broadcast_to(a, (*lead, len(x))) for a in (y, slope))
+    width = x[cell + 1] - x[cell]
+    y0, y1 = np.take_along_axis(y, cell, -1), np.take_along_axis(y, cell + 1, -1)
+    m0, m1 = (np.take_along_axis(slope, c, -1) * width for c in (cell, cell + 1))
+    rise = y1 - y0
+    square, cube = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
+
+    def value(u: Float) -> Float:
+        inside = y0 + u * (m0 + u * (square + u * cube))
+        return np.where(u == 1, y1, inside)  # both knots are met to the last bit
+
+    return value
