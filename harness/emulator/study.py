@@ -1,0 +1,140 @@
+"""Closed-loop users in front of the emulated engine, in virtual time: raw samples with no sockets and no waiting.
+
+What comes out is what the load generator would have recorded with a perfect clock and no network. Tests check the
+metrics against it, studies draw thousands of points from it.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.emulator.acceptance import OFF, Speculation
+from harness.emulator.model import EngineModel
+from harness.emulator.profile import Limits, Noise, Profile, steady
+from harness.records import EngineCounters, RequestSample, Samples, columns
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A Point as it was observed.
+
+    Attributes:
+        samples: all requests, starters and the unfinished (error `cancelled`) included, in order of their end.
+        counters: one reading each second, as the engine's counters stood then.
+    """
+
+    samples: Samples
+    counters: tuple[EngineCounters, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _InFlight:
+    """A request that is under way, and what has come of it."""
+
+    index: int
+    slot: int
+    osl: int
+    sent_ns: int
+    chunk_ns: list[int] = field(default_factory=list)
+    chunk_tokens: list[int] = field(default_factory=list)
+
+
+def starter_osl(osl: int, slot: int, slots: int, shift: float) -> int:
+    """Output length of a slot's first request: a residual life, so that slots start out of phase.
+
+    `shift`, in [0, 1), moves the whole comb of lengths.
+    """
+    return math.ceil(osl * (slot + shift) / slots) or 1
+
+
+def closed_loop(
+    profile: Profile,
+    *,
+    concurrency: int,
+    isl: int,
+    osl: int,
+    duration_s: float,
+    speculation: Speculation = OFF,
+    limits: Limits | None = None,
+    noise: Noise | None = None,
+    seed: int = 0,
+) -> Observed:
+    """What `concurrency` users see in `duration_s` virtual seconds; each sends as soon as its last request ended.
+
+    Without `limits` the server has room for all of them. Under `noise` the seed also names the launch.
+    """
+    model = EngineModel(
+        profile,
+        limits or Limits(max_running_requests=concurrency, context=isl + osl),
+        speculation,
+        seed=seed,
+        slowness=noise.slowness(seed) if noise else steady,
+    )
+    return _Users(model, isl, osl, concurrency, seed).watch(duration_s)
+
+
+class _Users:
+    """The users of one Point, each a slot."""
+
+    def __init__(self, model: EngineModel, isl: int, osl: int, slots: int, seed: int) -> None:
+        self._model = model
+        self._isl = isl
+        self._osl = osl
+        self._slots = slots
+        self._seed = seed
+        self._flying: dict[int, _InFlight] = {}
+        self._ended: list[RequestSample] = []
+        self._next = 0
+
+    def watch(self, duration_s: float) -> Observed:
+        """Let them send and receive until `duration_s`."""
+        shift = float(np.random.default_rng((self._seed, 3)).random())
+        for slot in range(self._slots):
+            self._send(slot - self._slots, slot, starter_osl(self._osl, slot, self._slots, shift))
+        readings = [self._model.counters(0)]
+        while (end_s := self._model.begin()) is not None and end_s <= duration_s:
+            while (next_ns := readings[-1].t_ns + SECOND) <= end_s * SECOND:
+                readings.append(self._model.counters(next_ns))
+            self._receive()
+        for flying in self._flying.values():
+            self._ended.append(self._sample(flying, round(duration_s * SECOND), error="cancelled"))
+        return Observed(columns(self._ended), tuple(readings))
+
+    def _send(self, index: int, slot: int, osl: int) -> None:
+        now_s = self._model.now_s
+        self._flying[index] = _InFlight(index, slot, osl, round(now_s * SECOND))
+        self._model.submit(index, self._isl, osl, now_s)
+
+    def _receive(self) -> None:
+        deliveries = self._model.end()
+        now_ns = round(self._model.now_s * SECOND)
+        for request, tokens, done in deliveries:
+            flying = self._flying[request]
+            flying.chunk_ns.append(now_ns)
+            flying.chunk_tokens.append(tokens)
+            if done:
+                del self._flying[request]
+                self._ended.append(self._sample(flying, now_ns))
+                self._send(self._next, flying.slot, self._osl)
+                self._next += 1
+
+    def _sample(self, flying: _InFlight, end_ns: int, error: str | None = None) -> RequestSample:
+        return RequestSample(
+            index=flying.index,
+            slot=flying.slot,
+            starter=flying.index < 0,
+            prompt_hash=f"{flying.index & 0xFFFFFFFFFFFFFFFF:016x}",
+            isl=self._isl,
+            osl=flying.osl,
+            sent_ns=flying.sent_ns,
+            chunk_ns=np.array(flying.chunk_ns, np.int64),
+            chunk_tokens=np.array(flying.chunk_tokens, np.int32),
+            end_ns=end_ns,
+            prompt_tokens=None if error else self._isl,
+            completion_tokens=None if error else flying.osl,
+            finish_reason=None if error else "length",
+            error=error,
+        )
