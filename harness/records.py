@@ -4,9 +4,10 @@ Times are CLOCK_MONOTONIC nanoseconds of the measuring node unless a name says o
 `metrics` does. Reading and writing of each record stands beside it, so that one schema has one place.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -36,7 +37,8 @@ class RequestSample(msgspec.Struct, frozen=True, kw_only=True):
         prompt_tokens, completion_tokens: the engine's final usage; None when it never came.
         finish_reason: as the engine said it.
         eos_at: index of the first EOS among the output tokens; None when none came or ids are not returned.
-        error: None, or a class: connect, http_status, stall, early_eof, stream_error, usage_missing, cancelled.
+        error: None, or a class: connect, http_status, stall, early_eof, stream_error, usage_missing,
+            usage_mismatch, cancelled.
         error_text: what was said, for people.
         reconnected: the connection was found closed before a byte came and the request was sent once more.
     """
@@ -92,6 +94,10 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+SampleBatches = Callable[[], Iterator[Samples]]
+"""Gives a point's samples once more from the start, in pieces that fit in memory."""
 
 
 class EngineCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -244,11 +250,11 @@ def columns(samples: Iterable[RequestSample]) -> Samples:
     rows = list(samples)
     lengths = [len(r.chunk_ns) for r in rows]
 
-    def of(name: str, dtype: type, none: object = -1) -> NDArray[np.generic]:
+    def of(name: str, dtype: type, none: object = -1) -> NDArray[Any]:
         values = [getattr(r, name) for r in rows]
         return np.array([none if v is None else v for v in values], dtype=dtype)
 
-    def flat(name: str, dtype: type) -> NDArray[np.generic]:
+    def flat(name: str, dtype: type) -> NDArray[Any]:
         return np.concatenate([getattr(r, name) for r in rows]) if rows else np.empty(0, dtype)
 
     return Samples(
