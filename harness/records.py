@@ -149,6 +149,20 @@ class PowerSample(msgspec.Struct, frozen=True, kw_only=True):
     energy_j: float | None
 
 
+class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How well the load's own process kept up, from the first request to the last.
+
+    Attributes:
+        busy: share of one core that it used; near 1 its stamps are late and its throughput is its own.
+        lateness_p50_s, lateness_p99_s, lateness_max_s: how late its event loop woke, probed many times a second.
+    """
+
+    busy: float
+    lateness_p50_s: float
+    lateness_p99_s: float
+    lateness_max_s: float
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """The steady part of a Point, cut out of the raw samples.
 

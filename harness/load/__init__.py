@@ -1,0 +1,118 @@
+"""Load on one server for one point: N users in closed loop, every token stamped, counters beside it.
+
+`measure` is the one door. Inside: `jobs` encodes a prompt stream's requests, `pool` holds them in flight, `client`
+moves the bytes of one, `recording` (over `sse`) reads them, `steady` says when to stop, `poll` reads the server's
+counters, `health` watches the client itself. Nothing here starts servers, scores or writes files.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+
+from harness.engines.base import Endpoint, Engine
+from harness.load.client import HttpClient
+from harness.load.health import Heartbeat
+from harness.load.jobs import StreamJobs
+from harness.load.poll import Poller
+from harness.load.pool import Pool, Progress, StopRule
+from harness.load.recording import Recording
+from harness.prompts import PromptStream
+from harness.records import ClientHealth, EngineCounters, Samples, columns
+from harness.spec import Point
+
+__all__ = ["Measurement", "Progress", "StopRule", "measure"]
+
+STALL_S = 300.0
+"""Longest silence of a server within one request; a long queue before the first token is silent too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Everything that one point's load left behind, raw.
+
+    Attributes:
+        samples: every request sent, in order of their end; those cut off by the end carry the error `cancelled`.
+        counters: the server's own, from before the first request to after the last.
+        health: how well the client kept up.
+        started_ns, stopped_ns: first request; the moment from which on none was sent any more.
+        aborted: None, or why the load was given up: `server_died`, `failed_requests`.
+        counter_failures: what was said by readings of the counters that failed.
+    """
+
+    samples: Samples
+    counters: tuple[EngineCounters, ...]
+    health: ClientHealth
+    started_ns: int
+    stopped_ns: int
+    aborted: str | None = None
+    counter_failures: tuple[str, ...] = ()
+
+
+async def measure(
+    engine: Engine,
+    endpoint: Endpoint,
+    point: Point,
+    stream: PromptStream,
+    stop: StopRule,
+    *,
+    died: asyncio.Event | None = None,
+    eos_ids: frozenset[int] = frozenset(),
+    on_progress: Callable[[Progress], None] | None = None,
+    drain: bool = False,
+    stall_s: float = STALL_S,
+) -> Measurement:
+    """Hold the point's concurrency on a server until the stop rule says so.
+
+    Args:
+        engine: how to word a request and read the counters.
+        endpoint: the server.
+        point: concurrency and workload.
+        stream: the prompts; the same one for both arms.
+        stop: when to stop.
+        died: set when the server's process has ended; the load is then given up at once.
+        eos_ids: token ids that end a text; with them the first end that was forced past is recorded.
+        on_progress: called a few times a second.
+        drain: let requests in flight run out after the stop, so that counters run from idle to idle.
+        stall_s: longest silence within one request.
+    """
+    word = partial(_word, engine, endpoint, point)
+    record = partial(Recording, eos_ids=eos_ids, secret=endpoint.api_key)
+    jobs = StreamJobs(stream, word, point.concurrency)
+    url = endpoint.base_url + engine.request_path()
+    heart = Heartbeat()
+    async with aiohttp.ClientSession() as http, HttpClient(url, endpoint.headers, stall_s=stall_s) as client:
+        pool = Pool(client, jobs, point.concurrency, record)
+        async with Poller(partial(engine.counters, http, endpoint)) as poller, heart:
+            with _quiet_memory():
+                aborted = await pool.run(stop, died=died, drain=drain, on_progress=on_progress)
+    return Measurement(
+        samples=columns(pool.finished),
+        counters=tuple(poller.readings),
+        health=heart.health(),
+        started_ns=pool.started_ns,
+        stopped_ns=pool.stopped_ns,
+        aborted=aborted,
+        counter_failures=tuple(poller.failures),
+    )
+
+
+def _word(engine: Engine, endpoint: Endpoint, point: Point, ids: Sequence[int], osl: int) -> dict[str, object]:
+    return engine.request_body(endpoint, ids, osl, point.workload)
+
+
+@contextmanager
+def _quiet_memory() -> Iterator[None]:
+    """No garbage collection while load is on: a pass over a large heap would stamp every waiting chunk late."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,212 @@
+"""What one request's bytes say: tokens by the engine's own count, when each arrived, how it ended.
+
+Takes reads with their times and gives a `RequestSample`; knows nothing of sockets, slots or event loops, so every
+transport records alike and any cut of the byte stream records the same.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from harness.load.sse import Event, EventStream
+from harness.records import RequestSample
+
+_EXCERPT = 300
+_ABORTED = frozenset({"abort", "error"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One request, ready to be written.
+
+    Attributes:
+        index, slot, starter, prompt_hash, isl, osl: as in `RequestSample`.
+        body: the request's JSON, encoded.
+    """
+
+    index: int
+    slot: int
+    starter: bool
+    prompt_hash: str
+    isl: int
+    osl: int
+    body: bytes
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Choice(msgspec.Struct):
+    token_ids: list[int] | None = None
+    finish_reason: str | None = None
+
+
+class _Message(msgspec.Struct):
+    """The few fields of a streamed completion that are looked at; text is skipped undecoded."""
+
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: msgspec.Raw | None = None
+    object: str | None = None
+    message: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+class Recording:
+    """One request while it is under way.
+
+    A transport calls `sent` just before it writes, `read` with each read of the body, `closed` at the end of the
+    body, or `fail` with an error class of `RequestSample`; the first failure is the one that is kept.
+
+    Args:
+        job: what is sent.
+        eos_ids: token ids that end a text, to find where the model would have stopped.
+        secret: what must not stand in any error text, whoever wrote it.
+    """
+
+    def __init__(self, job: Job, eos_ids: frozenset[int] = frozenset(), secret: str | None = None) -> None:
+        self.job = job
+        self.sent_ns = 0
+        self.reconnected = False
+        self.tokens = 0
+        self.error: str | None = None
+        self._error_text: str | None = None
+        self._eos_ids = eos_ids
+        self._secret = secret
+        self._stream = EventStream()
+        self._chunk_ns = array("q")
+        self._chunk_tokens = array("i")
+        self._end_ns: int | None = None
+        self._prompt_tokens: int | None = None
+        self._completion_tokens: int | None = None
+        self._finish_reason: str | None = None
+        self._ids = 0
+        self._eos_at: int | None = None
+        self._done = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the attempt has ended, well or not."""
+        return self._end_ns is not None
+
+    def sent(self, t_ns: int) -> None:
+        """The request is about to be written; the first writing counts, so that a resend hides no waiting."""
+        self.sent_ns = self.sent_ns or t_ns
+
+    def read(self, data: bytes, t_ns: int) -> None:
+        """Bytes of the response's body, read at `t_ns`."""
+        for event in self._stream.feed(data):
+            if self._done or self.over:
+                return
+            self._event(event, t_ns)
+
+    def closed(self, t_ns: int) -> None:
+        """The body has ended as HTTP says a body ends."""
+        if not self._done:
+            self.fail("early_eof", f"the stream ended without [DONE] after {self.tokens} tokens", t_ns)
+        for kind, text in self._faults():
+            self.fail(kind, text, t_ns)
+        self._end_ns = self._end_ns or t_ns
+
+    def fail(self, kind: str, text: str, t_ns: int) -> None:
+        """The attempt is lost; what was received stays."""
+        self._end_ns = self._end_ns or t_ns
+        if self.error is None:
+            self.error = kind
+            self._error_text = text.replace(self._secret, "<key>") if self._secret else text
+
+    def sample(self, now_ns: int) -> RequestSample:
+        """The request as recorded so far; one that has not ended is `cancelled` at `now_ns`."""
+        job = self.job
+        end_ns = self._end_ns or now_ns
+        return RequestSample(
+            index=job.index,
+            slot=job.slot,
+            starter=job.starter,
+            prompt_hash=job.prompt_hash,
+            isl=job.isl,
+            osl=job.osl,
+            sent_ns=self.sent_ns or end_ns,
+            chunk_ns=np.array(self._chunk_ns, np.int64),
+            chunk_tokens=np.array(self._chunk_tokens, np.int32),
+            end_ns=end_ns,
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._completion_tokens,
+            finish_reason=self._finish_reason,
+            eos_at=self._eos_at,
+            error=self.error if self.over else "cancelled",
+            error_text=self._error_text,
+            reconnected=self.reconnected,
+        )
+
+    def _event(self, event: Event, t_ns: int) -> None:
+        if event.data == b"[DONE]":
+            self._done = True
+            return
+        try:
+            message = _decode(event.data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.fail("stream_error", f"not a completion chunk ({error}): {excerpt(event.data)}", t_ns)
+            return
+        if event.name == b"error" or message.error is not None or message.object == "error":
+            self.fail("stream_error", excerpt(event.data), t_ns)
+            return
+        self._message(message, t_ns)
+
+    def _message(self, message: _Message, t_ns: int) -> None:
+        for choice in message.choices:
+            self._choice(choice, t_ns)
+        usage = message.usage
+        if usage is None:
+            return
+        if usage.prompt_tokens is not None:
+            self._prompt_tokens = usage.prompt_tokens
+        if usage.completion_tokens is None:
+            return
+        if message.choices:
+            self._count(usage.completion_tokens, t_ns)
+        else:
+            self._completion_tokens = usage.completion_tokens
+
+    def _choice(self, choice: _Choice, t_ns: int) -> None:
+        if choice.finish_reason is not None:
+            self._finish_reason = choice.finish_reason
+            if choice.finish_reason in _ABORTED:
+                self.fail("stream_error", f"the server ended the request: {choice.finish_reason}", t_ns)
+        for token in choice.token_ids or ():
+            if self._eos_at is None and token in self._eos_ids:
+                self._eos_at = self._ids
+            self._ids += 1
+
+    def _count(self, tokens: int, t_ns: int) -> None:
+        """A chunk is recorded only where the cumulative count rises: empty and role-only chunks carry no token."""
+        if tokens < self.tokens:
+            self.fail("usage_mismatch", f"the token count fell from {self.tokens} to {tokens}", t_ns)
+        elif tokens > self.tokens:
+            self.tokens = tokens
+            self._chunk_ns.append(t_ns)
+            self._chunk_tokens.append(tokens)
+
+    def _faults(self) -> Iterator[tuple[str, str]]:
+        final = self._completion_tokens
+        if final is None:
+            yield "usage_missing", "the stream has no final usage (stream_options.include_usage)"
+        elif final and not self.tokens:
+            yield "usage_missing", "the chunks have no usage (stream_options.continuous_usage_stats)"
+        elif final != self.tokens:
+            yield "usage_mismatch", f"final usage says {final} tokens, the chunks {self.tokens}"
+        elif self._ids and self._ids != final:
+            yield "usage_mismatch", f"usage says {final} tokens, the chunks hold {self._ids} token ids"
+
+
+def excerpt(data: bytes) -> str:
+    """The beginning of what a server said, on one line."""
+    text = " ".join(data[: 4 * _EXCERPT].decode("utf-8", "replace").split())
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + " …"
