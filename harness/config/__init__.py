@@ -1,0 +1,106 @@
+"""YAML files to what they ask for, and back: the door through which every fact and every wish comes in.
+
+`load` reads a sweep with all the files that it names and says every fault in all of them at once, each as
+`file:line:column: path: what, got ...; what to do`. It starts nothing, and knows no engine beyond its name.
+
+    text        YAML to a tree with places; the only importer of yaml
+    names       names to files, written paths to real ones
+    shorthand   what a sweep leaves out or writes short
+    faults      a tree to a validated value, or its faults
+"""
+
+from pathlib import Path
+
+from harness.config.faults import S, validated
+from harness.config.names import FOLDERS, from_file, known, nearest_or_all
+from harness.config.shorthand import written_out
+from harness.config.text import Faults, read, write
+from harness.engines import ENGINES
+from harness.errors import ConfigError, UserError
+from harness.paths import packaged_configs
+from harness.spec import EngineSpec, Gpu, Model, Sweep
+
+__all__ = ["dump", "known", "load", "load_file", "load_gpu", "load_gpus", "load_model", "packaged_configs"]
+
+
+def load(path: Path, *, engine: str | None = None) -> Sweep:
+    """What a sweep file asks for, every name in it resolved.
+
+    Args:
+        path: the file; a bare name is one of the package's own sweeps.
+        engine: run this engine instead, without the file's arguments for its own.
+
+    Raises:
+        ConfigError: every fault in all files involved.
+        UserError: there is no engine of that name.
+    """
+    if engine is not None and engine not in ENGINES:
+        raise UserError(f"engine '{engine}' is not known; there are {', '.join(ENGINES)}")
+    faults = Faults()
+    root = read(_sweep_file(path), faults)
+    if root is None:
+        raise faults.error()
+    if not isinstance(root.value, dict):
+        faults.at(root, "must be a mapping of a sweep's keys")
+        raise faults.error()
+    sweep = validated(Sweep, written_out(root, faults), faults)
+    return sweep if engine is None else _with_engine(sweep, engine)
+
+
+def dump(sweep: Sweep) -> str:
+    """YAML that `load` takes back to an equal Sweep: everything inline, defaults spelled out."""
+    return write(sweep.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def load_model(name: str) -> Model:
+    """A model of the package, by name.
+
+    Raises:
+        ConfigError: there is none, or its file is wrong.
+    """
+    return _packaged("model", name, Model)
+
+
+def load_gpu(name: str) -> Gpu:
+    """A GPU of the package, by name.
+
+    Raises:
+        ConfigError: there is none, or its file is wrong.
+    """
+    return _packaged("gpu", name, Gpu)
+
+
+def load_gpus() -> dict[str, Gpu]:
+    """All GPUs of the package, by name."""
+    return {name: load_gpu(name) for name in known("gpu")}
+
+
+def load_file(file: Path, spec: type[S]) -> S:
+    """One thing of any kind from the file that holds it, named by the file's stem.
+
+    Raises:
+        ConfigError: every fault in it.
+    """
+    faults = Faults()
+    return validated(spec, from_file(spec.__name__.lower(), file, faults), faults)
+
+
+def _packaged(kind: str, name: str, spec: type[S]) -> S:
+    if name not in known(kind):
+        raise ConfigError(f"{kind} '{name}' has no file{nearest_or_all(name, known(kind))}")
+    return load_file(packaged_configs() / FOLDERS[kind] / f"{name}.yaml", spec)
+
+
+def _sweep_file(path: Path) -> Path:
+    packaged = packaged_configs() / "sweeps" / f"{path}.yaml"
+    return packaged if path.name == str(path) and not path.exists() and packaged.is_file() else path
+
+
+def _with_engine(sweep: Sweep, name: str) -> Sweep:
+    """The sweep on another engine; the file's own engine is kept where it is that already."""
+
+    def other(engine: EngineSpec) -> EngineSpec:
+        return engine if engine.name == name else EngineSpec(name=name)
+
+    runs = tuple(run.model_copy(update={"engine": other(run.engine)}) for run in sweep.runs)
+    return sweep.model_copy(update={"engine": other(sweep.engine), "runs": runs})
