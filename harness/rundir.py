@@ -1,0 +1,316 @@
+"""Where every file of a sweep lies, and how it gets there whole.
+
+    results/<sweep>/
+        sweep.lock.yaml                    what was asked, resolved
+        points.jsonl                       every point's row, built from the point.json files
+        <run key>/run.json
+        <run key>/attempt-<n>/             one start of the server: server.log, argv.json, ...
+        <run key>/c<N>-l<n>/               one point: engine.jsonl, power.jsonl, requests.parquet, point.json
+
+A file appears by rename, complete, or not at all. `requests.parquet` is the last raw file of a point and `point.json`
+the last of all: a point is measured when the first exists, done when the second does. Knows nothing of what stands
+in a file: text and plain data go in, text and plain data come out.
+"""
+
+import difflib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from harness.errors import LockMismatch, ResultsError, UserError
+
+_PARTIAL = ".partial"
+_POINT = re.compile(r"c(\d+)-l(\d+)")
+_ATTEMPT = re.compile(r"attempt-(\d+)")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`; what is written there becomes `path` when the block ends well.
+
+    The bytes are on the disk before the rename, and the rename before this returns: after a power cut the file is
+    whole or absent. On an error nothing of it stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    try:
+        yield partial
+        _sync(partial)
+        partial.rename(path)
+        with suppress(OSError):  # some network file systems can't sync a folder; the rename is atomic all the same
+            _sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write plain data, atomically; NaN and infinity are refused, for they are never a result."""
+    write_text(path, json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Plain data as `write_json` wrote it.
+
+    Raises:
+        ResultsError: it is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path}: not JSON ({error}); delete the file and run again") from error
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path}: not a JSON object; delete the file and run again")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class PointDir:
+    """Files of one point."""
+
+    path: Path
+
+    @property
+    def engine(self) -> Path:
+        """The server's counters, one reading a line."""
+        return self.path / "engine.jsonl"
+
+    @property
+    def power(self) -> Path:
+        """Power readings, one a line."""
+        return self.path / "power.jsonl"
+
+    @property
+    def requests(self) -> Path:
+        """Raw samples: the last raw file to be written."""
+        return self.path / "requests.parquet"
+
+    @property
+    def point(self) -> Path:
+        """The row and how it came about: the last file of all."""
+        return self.path / "point.json"
+
+    @property
+    def measured(self) -> bool:
+        """Whether all raw files are there, so that the point can be scored without a server."""
+        return self.requests.exists()
+
+    @property
+    def done(self) -> bool:
+        """Whether the point is measured and scored."""
+        return self.point.exists()
+
+    def finish(self, row: Mapping[str, object], **facts: object) -> None:
+        """Write point.json: the point is done.
+
+        Args:
+            row: its line of points.jsonl.
+            facts: plain data about how the row came about (window, attempt, details of verdicts).
+        """
+        write_json(self.point, {"row": dict(row), **facts})
+
+    def reset(self) -> None:
+        """Forget the point, so that it is measured again; point.json goes first."""
+        self.point.unlink(missing_ok=True)
+        if self.path.exists():
+            shutil.rmtree(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDir:
+    """Files of one start of a server."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """Counted from 1."""
+        return _number(_ATTEMPT, self.path)
+
+    @property
+    def log(self) -> Path:
+        """What the server said."""
+        return self.path / "server.log"
+
+    @property
+    def argv(self) -> Path:
+        """Command line and environment, with placeholders."""
+        return self.path / "argv.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Machine, driver, versions."""
+        return self.path / "provenance.json"
+
+    @property
+    def configuration(self) -> Path:
+        """What the server reported of itself."""
+        return self.path / "configuration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """Files of one Run: its starts and its points."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """The Run as it was asked for."""
+        return self.path / "run.json"
+
+    def point(self, folder: str) -> PointDir:
+        """A point, by `Point.folder`."""
+        return PointDir(self.path / folder)
+
+    def points(self) -> list[PointDir]:
+        """Points that have a folder, in order of launch, then concurrency."""
+        found = [path for path in self.path.glob("c*-l*") if _POINT.fullmatch(path.name)]
+        return [PointDir(path) for path in sorted(found, key=_launch_then_concurrency)]
+
+    def attempt(self, number: int) -> AttemptDir:
+        """One start of the server."""
+        return AttemptDir(self.path / f"attempt-{number}")
+
+    def attempts(self) -> list[AttemptDir]:
+        """Starts so far, first to last."""
+        found = [AttemptDir(path) for path in self.path.glob("attempt-*") if _ATTEMPT.fullmatch(path.name)]
+        return sorted(found, key=lambda attempt: attempt.number)
+
+    def new_attempt(self) -> AttemptDir:
+        """A folder for the next start; earlier ones are kept with their logs."""
+        made = self.attempts()
+        attempt = self.attempt(made[-1].number + 1 if made else 1)
+        attempt.path.mkdir(parents=True)
+        return attempt
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDir:
+    """Files of one sweep."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """The resolved sweep."""
+        return self.path / "sweep.lock.yaml"
+
+    @property
+    def rows(self) -> Path:
+        """All rows, one a line."""
+        return self.path / "points.jsonl"
+
+    def run(self, key: str) -> RunDir:
+        """A Run, by `Run.key`."""
+        return RunDir(self.path / key)
+
+    def runs(self) -> list[RunDir]:
+        """Runs that have a folder, by name."""
+        return [RunDir(path.parent) for path in sorted(self.path.glob("*/run.json"))]
+
+    def done(self) -> list[PointDir]:
+        """Points that are measured and scored, by Run, launch and concurrency."""
+        return [point for run in self.runs() for point in run.points() if point.done]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other harnesses out of the folder while the block runs, and clear what a killed one left half-written.
+
+        The kernel drops the hold when the process ends, however it ends.
+
+        Raises:
+            UserError: another harness is at work in the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".held").open("a+", encoding="utf-8") as file:
+            self._hold(file)
+            for partial in self.path.rglob(f".*{_PARTIAL}"):
+                partial.unlink(missing_ok=True)
+            yield
+
+    def claim(self, lock: str) -> None:
+        """Make the folder this sweep's, or make sure that it is.
+
+        Args:
+            lock: text of sweep.lock.yaml.
+
+        Raises:
+            LockMismatch: the folder holds another sweep; the message carries the difference.
+        """
+        if not self.lock.exists():
+            write_text(self.lock, lock)
+            return
+        there = self.lock.read_text(encoding="utf-8")
+        if there != lock:
+            raise LockMismatch(
+                f"{self.path}: holds the results of another sweep; choose another folder with -o, or undo this "
+                f"difference (- there, + asked):\n{_difference(there, lock)}"
+            )
+
+    def rebuild(self) -> list[dict[str, object]]:
+        """Write points.jsonl anew from every point.json, in a fixed order, and give its rows.
+
+        Raises:
+            ResultsError: a point.json is no row of ours.
+        """
+        rows = [_row(point.point) for point in self.done()]
+        with atomic(self.rows) as partial, partial.open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
+        return rows
+
+    def _hold(self, file: TextIO) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip()
+            raise UserError(
+                f"{self.path}: another mtpbench (process {holder}) is at work in it; wait for it, or choose another "
+                "folder with -o"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()} on {os.uname().nodename}")
+        file.flush()
+
+
+def _row(path: Path) -> dict[str, object]:
+    row = read_json(path).get("row")
+    if not isinstance(row, dict):
+        raise ResultsError(f"{path}: has no row; delete the file and run again")
+    return row
+
+
+def _difference(there: str, asked: str) -> str:
+    lines = difflib.unified_diff(there.splitlines(), asked.splitlines(), "there", "asked", lineterm="", n=1)
+    return "\n".join(lines)
+
+
+def _launch_then_concurrency(path: Path) -> tuple[int, int]:
+    match = _POINT.fullmatch(path.name)
+    return (int(match[2]), int(match[1])) if match else (0, 0)
+
+
+def _number(pattern: re.Pattern[str], path: Path) -> int:
+    match = pattern.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
