@@ -111,6 +111,10 @@ class Gpu(Spec):
     prices: Annotated[tuple[Prices, ...], Sequence] = ()
     source: Text
 
+    def prices_on(self, day: str) -> Prices | None:
+        """What held on a day (ISO date): the newest prices not after it; None when all began later."""
+        return max((p for p in self.prices if p.since <= day), key=lambda p: p.since, default=None)
+
 
 class Sampling(Spec):
     """Sampling, sent whole with every request: engines fill gaps from the model's own defaults."""
