@@ -1,0 +1,139 @@
+"""Typed reading of one foreign record: what is absent is None, what is wrong is said in words.
+
+Knows no format and no meaning: numbers, counts, texts and flags, as strings or not.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import date
+
+LARGEST, SMALLEST = 1e12, 1e-12
+"""No rate, time or count in these files comes near; beyond them arithmetic would run into nonsense."""
+
+TEXT_LIMIT = 200
+_ABSENT = frozenset({"", "nan", "none", "null", "n/a"})
+
+
+class UnusableRow(Exception):
+    """A record that can't become a row; its text is the reason, for people."""
+
+
+class Fields:
+    """One record. Every method takes several names and reads the first that is there.
+
+    None, NaN, "" and the words for them count as absent.
+    """
+
+    def __init__(self, record: Mapping[str, object]) -> None:
+        self._record = record
+
+    def number(self, *names: str) -> float | None:
+        """A finite number, or None.
+
+        Raises:
+            UnusableRow: something else is there.
+        """
+        name, value = self._first(names)
+        if value is None:
+            return None
+        try:
+            number = float(value) if isinstance(value, int | float | str) else math.nan
+        except (ValueError, OverflowError):
+            number = math.nan
+        if isinstance(value, bool) or not abs(number) <= LARGEST:
+            raise UnusableRow(f"{name} is {_short(value)}, not a number")
+        return number
+
+    def positive(self, *names: str) -> float:
+        """A number above 0 that must be there.
+
+        Raises:
+            UnusableRow: it is absent, 0 or below.
+        """
+        number = self.number(*names)
+        if number is None:
+            raise UnusableRow(f"{names[0]} is missing")
+        if number < SMALLEST:
+            raise UnusableRow(f"{self._first(names)[0]} is {number:g}, not above 0")
+        return number
+
+    def count(self, *names: str) -> int | None:
+        """A whole number of 0 or above, or None.
+
+        Raises:
+            UnusableRow: something else is there.
+        """
+        number = self.number(*names)
+        if number is None:
+            return None
+        if number < 0 or number != int(number):
+            raise UnusableRow(f"{self._first(names)[0]} is {number:g}, not a whole number")
+        return int(number)
+
+    def positive_count(self, *names: str) -> int:
+        """A whole number above 0 that must be there.
+
+        Raises:
+            UnusableRow: it is absent, 0, or not whole.
+        """
+        self.positive(*names)
+        count = self.count(*names)
+        assert count is not None  # positive() has seen it
+        return count
+
+    def text(self, *names: str) -> str | None:
+        """One line of printable text, cut at 200 characters, or None."""
+        _, value = self._first(names)
+        return None if value is None else clean_text(value)
+
+    def needed_text(self, *names: str) -> str:
+        """A text that must be there.
+
+        Raises:
+            UnusableRow: it is absent.
+        """
+        text = self.text(*names)
+        if text is None:
+            raise UnusableRow(f"{names[0]} is missing")
+        return text
+
+    def flag(self, *names: str) -> bool | None:
+        """A truth value, or None.
+
+        Raises:
+            UnusableRow: something else is there.
+        """
+        name, value = self._first(names)
+        if value is None or isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word in {"true", "1", "1.0", "yes"}:
+            return True
+        if word in {"false", "0", "0.0", "no"}:
+            return False
+        raise UnusableRow(f"{name} is {_short(value)}, not true or false")
+
+    def _first(self, names: tuple[str, ...]) -> tuple[str, object]:
+        for name in names:
+            value = self._record.get(name)
+            if not _is_absent(value):
+                return name, value
+        return names[0], None
+
+
+def clean_text(value: object) -> str:
+    """The value as one printable line: a name out of a file must not break a table, a terminal or an encoder."""
+    text = value.isoformat() if isinstance(value, date) else str(value)[: 2 * TEXT_LIMIT]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:TEXT_LIMIT]
+
+
+def _is_absent(value: object) -> bool:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return isinstance(value, str) and value.strip().lower() in _ABSENT
+
+
+def _short(value: object) -> str:
+    return repr(clean_text(value)[:40])
