@@ -10,7 +10,7 @@ from harness.load.sse import EventStream
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 NOISE = st.sampled_from([b": keep-alive", b"id: 3", b"retry: 10", b"unknown", b"event: message"])
-SCRAPS = st.sampled_from([b"\r", b"\n", b"data:x", b"data", b":", b" ", b"event:e", b"\xef", b"\xbb\xbf"])
+SCRAPS = st.sampled_from([b"\r", b"\n", b"\r\n", b"data:x", b"data", b":", b" ", b"event:e", b"\xef", b"\xbb\xbf"])
 TEXT = st.text(max_size=8)
 
 
