@@ -64,10 +64,13 @@ class Running:
         pid: the command's process; also the number of its session and process group.
     """
 
-    def __init__(self, guardian: subprocess.Popen[bytes], pid: int, words: asyncio.StreamReader) -> None:
+    def __init__(
+        self, guardian: subprocess.Popen[bytes], pid: int, words: asyncio.StreamReader, pipe: asyncio.ReadTransport
+    ) -> None:
         self.pid = pid
         self._guardian = guardian
         self._words = words
+        self._pipe = pipe
         self._exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._killed = False
         self._listening = asyncio.create_task(self._listen())
@@ -95,6 +98,7 @@ class Running:
                 self._exited.set_result(int(rest[0]))
             elif word == "killed":
                 self._killed = True
+        self._pipe.close()
         if not self._exited.done():
             self._exited.set_result(None)
 
@@ -116,25 +120,20 @@ async def start(command: Command, log: Path, *, grace_s: float = GRACE_S) -> Run
         start_new_session=True,
     )
     assert guardian.stdin is not None, "made with a pipe"
-    try:
+    words = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(words)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, guardian.stdout)
+    with contextlib.ExitStack() as given_up:
+        given_up.callback(pipe.close)
+        given_up.callback(guardian.stdin.close)
         guardian.stdin.write(json.dumps(asked).encode() + b"\n")  # not its arguments: those are for everyone to see
         guardian.stdin.flush()
-        words = await _reader(guardian)
         word, _, rest = (await words.readline()).decode().strip().partition(" ")
-    except BaseException:
-        guardian.stdin.close()
-        raise
-    if word != "started":
-        guardian.stdin.close()
-        await asyncio.to_thread(guardian.wait)
-        raise ServerNotReady(f"could not start {rest or program}")
-    return Running(guardian, int(rest), words)
-
-
-async def _reader(guardian: subprocess.Popen[bytes]) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), guardian.stdout)
-    return reader
+        if word != "started":
+            guardian.wait()
+            raise ServerNotReady(f"could not start {rest or program}")
+        given_up.pop_all()
+    return Running(guardian, int(rest), words, pipe)
 
 
 async def kill(pids: tuple[int, ...], limit_s: float = 10.0) -> tuple[int, ...]:
