@@ -111,11 +111,11 @@ def run(
 
     asked = config.load(sweep, engine=engine)
     folder = output or Path("results") / asked.name
-    results = _with_uvloop(run_sweep(asked, folder, only=only, retry_invalid=retry_invalid))
+    rows = _with_uvloop(run_sweep(asked, folder, only=only, retry_invalid=retry_invalid))
     _show(folder)
-    invalid = [result for result in results if result.invalid]
+    invalid = sum(bool(row["invalid"]) for row in rows)
     if invalid:
-        raise PointsInvalid(f"{len(invalid)} of {len(results)} points are invalid: see {folder / 'points.jsonl'}")
+        raise PointsInvalid(f"{invalid} of {len(rows)} points are invalid: the reasons stand in {folder}/points.jsonl")
 
 
 @app.command(epilog="Example: mtpbench score results/quickstart")
@@ -177,9 +177,14 @@ def import_(
 
 
 def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
     import uvloop
 
-    return uvloop.run(job)
+    try:
+        return uvloop.run(job)
+    except asyncio.CancelledError:  # SIGTERM: the same as Ctrl-C to whoever started us
+        raise typer.Exit(130) from None
 
 
 def _show(folder: Path) -> None:

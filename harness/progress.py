@@ -5,8 +5,6 @@ rich, which it leaves alone when stderr is not a terminal.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -93,16 +91,17 @@ class Progress:
         self._bar.clear()
         print(text, file=sys.stderr, flush=True)
 
-    @contextmanager
-    def starting(self, run: Run, launch: int) -> Iterator[None]:
-        """Announce a server start, and say when it is ready."""
-        self.line(f"starting {run.engine.name}, {run.mtp.label}, launch {launch + 1} ({run.key})")
-        yield
-        self._bar.clear()
+    def starting(self, run: Run, launch: int) -> None:
+        """A server is being started."""
+        self.line(f"starting {run.engine.name}, {run.mtp.label}, launch {launch + 1}: {run.key}")
 
-    def server(self, run: Run, waited_s: float) -> None:
+    def waiting(self, run: Run, waited_s: float) -> None:
         """The server is not ready yet."""
         self._bar.update(f"{run.mtp.label}: waiting for the server", waited_s, run.model.ready_limit_s)
+
+    def ready(self, run: Run, ready_s: float) -> None:
+        """The server answers as it should."""
+        self.line(f"{run.engine.name}, {run.mtp.label}: ready in {ready_s:.0f} s")
 
     def measuring(self, point: Point, done_s: float, expected_s: float, note: str = "") -> None:
         """A point is being measured."""

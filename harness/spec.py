@@ -48,6 +48,7 @@ class Model(Spec):
         draft_tokens: what `mtp: on` means for this model.
         ready_limit_s: longest acceptable time from start to ready, weight load and graph capture included.
         golden: the table behind `acceptance: golden`.
+        eos_token_ids: ids that end a text; with them the share of text forced past its end is known.
         weight_gb: weight bytes / 1e9 by precision, as served.
         kv_bytes_per_token: bytes of KV cache a token takes at bf16 over all layers.
     """
@@ -68,6 +69,7 @@ class Model(Spec):
     draft_tokens: Positive = 1
     ready_limit_s: Annotated[float, Field(gt=0)] = 1800.0
     golden: Acceptance | None = None
+    eos_token_ids: Annotated[tuple[int, ...], Sequence] = ()
     weight_gb: Mapping[str, float] = {}
     kv_bytes_per_token: int | None = None
     source: Text
