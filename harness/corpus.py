@@ -35,12 +35,12 @@ class Corpus:
         return hashlib.sha256("".join(self.pieces).encode()).hexdigest()
 
 
-def read_corpus(source: str, format: str) -> Corpus:  # noqa: A002  # the name that the sweep file uses
+def read_corpus(source: str, kind: str) -> Corpus:
     """The text behind a workload's `source`, in pieces.
 
     Args:
         source: `builtin`, `random` (which takes its token ids from the built-in text), or a path.
-        format: text, jsonl, sharegpt or speedbench; for a path only.
+        kind: a workload's `format`: text, jsonl, sharegpt or speedbench; for a path only.
 
     Raises:
         UserError: the file can't be read as what it is said to be; says where.
@@ -49,13 +49,13 @@ def read_corpus(source: str, format: str) -> Corpus:  # noqa: A002  # the name t
         return Corpus("builtin", tuple(_cut(_builtin())))
     path = Path(source)
     try:
-        texts = list(_limited(_READERS[format](path)))
+        texts = list(_limited(_READERS[kind](path)))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; workload.source names a file that can be read") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text at byte {error.start}") from error
     if not any(text.strip() for text in texts):
-        raise UserError(f"{path}: no text in it, read as {format}")
+        raise UserError(f"{path}: no text in it, read as {kind}")
     return Corpus(path.name, tuple(_cut(texts)))
 
 
