@@ -2,16 +2,16 @@
 
 Each launch leaves a note beside its log. A number is not enough to kill by, since the kernel gives it to somebody else
 one day: a process is ours when its session's leader has the start time noted, or when it still writes to our log.
+Whoever calls must be alone in the folder, or a server in use would pass for a leftover.
 """
 
 import logging
-import os
 import socket
 from pathlib import Path
 
 import msgspec
 
-from harness.errors import ServerError, UserError
+from harness.errors import ServerError
 from harness.launch import Running, kill, processes
 
 NOTE = "server.pid.json"
@@ -24,15 +24,12 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         host, boot: machine and its boot; process numbers mean nothing elsewhere.
-        harness, harness_started: process number and start of the harness that started it.
-        session, session_started: the same for the server's first process.
+        session, session_started: number and start of the server's first process.
         log: file name of its log, beside the note.
     """
 
     host: str
     boot: str
-    harness: int
-    harness_started: int
     session: int
     session_started: int | None
     log: str
@@ -42,19 +39,12 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it speaks of this machine since its last boot."""
         return self.host == socket.gethostname() and self.boot == processes.boot_id()
 
-    @property
-    def is_in_use(self) -> bool:
-        """Whether the harness that wrote it still runs."""
-        return self.harness != os.getpid() and _started(self.harness) == self.harness_started
-
 
 def leave_note(running: Running, log: Path) -> Path:
     """Write down a session that was just started; whoever stops it removes the note."""
     note = Note(
         host=socket.gethostname(),
         boot=processes.boot_id(),
-        harness=os.getpid(),
-        harness_started=_started(os.getpid()) or 0,
         session=running.pid,
         session_started=_started(running.pid),
         log=log.name,
@@ -68,15 +58,10 @@ async def reap_leftovers(folder: Path) -> tuple[int, ...]:
     """Kill what earlier launches below `folder` have left on this machine; the processes killed.
 
     Raises:
-        UserError: another harness is at work in the folder.
         ServerError: a leftover can't be killed.
     """
     reaped: list[int] = []
     for path, note in _notes(folder):
-        if note.is_in_use:
-            raise UserError(
-                f"{folder}: another mtpbench, process {note.harness}, is at work here; wait for it or stop it"
-            )
         pids = _ours(note, path.with_name(note.log))
         if left := await kill(pids):
             raise ServerError(f"{path}: processes {left} of an earlier server can't be killed; restart the machine")

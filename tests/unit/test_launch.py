@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from harness import launch
-from harness.errors import ServerNotReady, UserError
+from harness.errors import ServerNotReady
 from harness.launch import leftovers, processes
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -261,20 +261,10 @@ async def test_a_note_of_another_machine_is_left_alone(tmp_path):
     assert (tmp_path / leftovers.NOTE).exists()
 
 
-async def test_two_harnesses_never_share_a_folder(tmp_path):
-    with (
-        another_harness(tmp_path / "server.log", FAMILY) as (process, _, _),
-        pytest.raises(UserError, match=f"process {process.pid}, is at work here"),
-    ):
-        await leftovers.reap_leftovers(tmp_path)
-
-
 def note_of(**changes) -> leftovers.Note:
     facts = {
         "host": socket.gethostname(),
         "boot": processes.boot_id(),
-        "harness": 1,
-        "harness_started": -1,
         "session": 1,
         "session_started": -1,
         "log": "server.log",
