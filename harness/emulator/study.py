@@ -43,11 +43,11 @@ class _InFlight:
 
 
 def starter_osl(osl: int, slot: int, slots: int, shift: float) -> int:
-    """Output length of a slot's first request: a residual life, so that slots start out of phase.
+    """Output length of a slot's first request, a residual life, so that slots start out of phase.
 
-    `shift`, in [0, 1), moves the whole comb of lengths.
+    The same comb of lengths as the prompt stream's; `shift`, in [0, 1), moves it.
     """
-    return math.ceil(osl * (slot + shift) / slots) or 1
+    return max(1, math.ceil(osl * (slot + shift) / slots))
 
 
 def closed_loop(
@@ -93,7 +93,7 @@ class _Users:
         """Let them send and receive until `duration_s`."""
         shift = float(np.random.default_rng((self._seed, 3)).random())
         for slot in range(self._slots):
-            self._send(slot - self._slots, slot, starter_osl(self._osl, slot, self._slots, shift))
+            self._send(-(slot + 1), slot, starter_osl(self._osl, slot, self._slots, shift))
         readings = [self._model.counters(0)]
         while (end_s := self._model.begin()) is not None and end_s <= duration_s:
             while (next_ns := readings[-1].t_ns + SECOND) <= end_s * SECOND:

@@ -19,6 +19,6 @@ def emulated():
     def run(profile, *, draft_tokens=0, acceptance_length=1.0, **load):
         numbers = yaml.safe_load((PROFILES / f"{profile}.yaml").read_text())
         speculation = Speculation.of_length(draft_tokens, acceptance_length) if draft_tokens else OFF
-        return closed_loop(Profile(**numbers), speculation=speculation, **load)
+        return closed_loop(Profile(name=profile, **numbers), speculation=speculation, **load)
 
     return run

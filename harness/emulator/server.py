@@ -1,0 +1,276 @@
+"""The emulator's HTTP face: OpenAI's completions and vLLM's side doors, in front of a paced engine model.
+
+Runs in a process of its own and is imported by no other part. It reads requests, hands them to the pacer and answers
+questions about itself; what a step costs is `model`, what a chunk looks like `wire`, what goes wrong `faults`.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import numpy as np
+from aiohttp import web
+
+from harness.emulator.acceptance import NATURAL_RATE, OFF, Speculation
+from harness.emulator.answer import Answer, Twist
+from harness.emulator.asks import Ask, Text
+from harness.emulator.faults import Faults
+from harness.emulator.model import Delivery, EngineModel
+from harness.emulator.pacer import Pacer
+from harness.emulator.sendlog import SendLog, Sent
+from harness.emulator.settings import VERSION, Settings
+from harness.emulator.toy import Continuation
+from harness.emulator.wire import Wording, error, exposition, whole
+
+KEEP_ALIVE_S = 5.0
+"""How long an idle connection is kept: uvicorn's default, which vLLM serves with."""
+
+STOP_S = 1.0
+"""Time for open answers to end once the server has been told to stop."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+
+class Server:
+    """One emulator process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._faults = Faults(settings.faults, time.monotonic)
+        self._log = SendLog(settings.send_log)
+        self._created = time.time()
+        self._answers: dict[int, Answer] = {}
+        self._asked = 0
+        self._name = "stranger" if self._faults.ever("stranger") else settings.served_model_name
+        self._model = EngineModel(
+            settings.profile,
+            settings.limits,
+            _acted_out(settings.speculation, self._faults),
+            seed=settings.seed,
+            slowness=self._faults.slowness,
+        )
+        self._pacer = Pacer(
+            self._model, self._deliver, speed=settings.speed, hangs=lambda: self._faults.value("hang") is not None
+        )
+        self._runner = web.AppRunner(
+            self._app(),
+            handler_cancellation=True,  # a client that leaves frees its place in the batch
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_S,
+            shutdown_timeout=STOP_S,
+        )
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; open answers then end with finish reason `abort`."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        late = self._faults.ever("slow_start")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), late.value if late else 0)
+        if not stop.is_set():
+            await self._serve(stop)
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=4096)
+        await site.start()
+        logger.info("serving %s on port %d", self._settings.profile.name, self._settings.port)
+        pacing = asyncio.create_task(self._pacer.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({pacing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if pacing.done():
+            pacing.result()  # a bug must not look like a server that hangs
+        pacing.cancel()
+        for answer in list(self._answers.values()):
+            answer.abort()
+        await self._runner.cleanup()
+        self._log.flush()
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard], client_max_size=2**28)
+        app.add_routes(
+            [
+                web.get("/health", self._good),
+                web.get("/version", self._version),
+                web.get("/v1/models", self._models),
+                web.get("/metrics", self._metrics),
+                web.get("/server_info", self._server_info),
+                web.post("/tokenize", self._tokenize),
+                web.post("/reset_prefix_cache", self._good),
+                web.post("/v1/completions", self._complete),
+                web.post("/v1/chat/completions", self._complete),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Ask for the key below /v1, as vLLM does."""
+        key = self._settings.api_key
+        said = request.headers.get("Authorization", "")
+        if key and request.path.startswith("/v1") and not hmac.compare_digest(said, f"Bearer {key}"):
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        return await handler(request)
+
+    async def _good(self, _request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _version(self, _request: web.Request) -> web.Response:
+        return web.json_response({"version": self._described()["version"]})
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        card = {"id": self._name, "object": "model", "created": int(self._created), "owned_by": "mtpbench"}
+        card |= {"root": self._settings.model, "parent": None, "max_model_len": self._settings.limits.context}
+        return web.json_response({"object": "list", "data": [card]})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        counters = self._model.counters(time.monotonic_ns())
+        drafts = self._settings.speculation.draft_tokens
+        if drafts and counters.drafts is None:  # MTP that drafts nothing still has its counters
+            none = {"drafts": 0.0, "draft_tokens": 0.0, "accepted_tokens": 0.0}
+            counters = msgspec.structs.replace(counters, accepted_per_position=(0.0,) * drafts, **none)
+        return web.Response(text=exposition(counters, self._name, self._created))
+
+    async def _server_info(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._described())
+
+    def _described(self) -> dict[str, object]:
+        said = self._settings.described()
+        if (other := self._faults.ever("other_config")) is not None:
+            said |= {"tp": int(other.value), "precision": "other"}
+        if self._faults.ever("other_version") is not None:
+            said["version"] = f"{VERSION}+other"
+        return said
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        ids = msgspec.json.decode(await request.read(), type=Text).ids
+        context = self._settings.limits.context
+        return web.json_response({"count": len(ids), "max_model_len": context, "tokens": ids, "token_strs": None})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        if self._faults.begin():
+            self._schedule_ends()
+        if (status := self._faults.value("refuse")) is not None:
+            return _refusal("The engine is overloaded.", int(status), "ServiceUnavailable")
+        body = await request.read()
+        arrived_ns = time.monotonic_ns()
+        try:
+            ask = msgspec.json.decode(body, type=Ask)
+        except msgspec.DecodeError as fault:
+            return _refusal(str(fault), 400)
+        if ask.model != self._name:
+            return _refusal(f"The model `{ask.model}` does not exist.", 404, "NotFoundError")
+        ids, context = ask.ids, self._settings.limits.context
+        if not ids or len(ids) + ask.output_tokens > context:
+            message = f"{len(ids)} prompt and {ask.output_tokens} output tokens do not fit max_model_len={context}."
+            return _refusal(message, 400)
+        return await self._answer(request, ask, ids, arrived_ns)
+
+    async def _answer(self, request: web.Request, ask: Ask, ids: list[int], arrived_ns: int) -> web.StreamResponse:
+        number = self._asked
+        self._asked += 1
+        twist = Twist.of(self._faults, number, ask.output_tokens)
+        wording = self._wording(ask, ids, number)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        if ask.stream:
+            response.enable_chunked_encoding()
+            await response.prepare(request)
+        eos_at = self._faults.value("early_eos")
+        answer = Answer(
+            wording,
+            Sent(
+                id=wording.id,
+                prompt_hash=hashlib.sha256(np.array(ids, "<i4").tobytes()).hexdigest()[:16],
+                prompt_tokens=len(ids),
+                max_tokens=ask.output_tokens,
+                arrived_ns=arrived_ns,
+                sent_ns=[],
+                tokens=[],
+            ),
+            Continuation(ids, None if eos_at is None else int(eos_at)),
+            twist,
+            request.transport if ask.stream else None,
+        )
+        reason = await self._worked_on(number, answer, len(ids), ask.output_tokens - twist.short)
+        if reason is None and request.transport is not None:
+            request.transport.abort()
+        if ask.stream:
+            return response
+        return web.json_response(whole(wording, answer.ids, reason or "error"))
+
+    async def _worked_on(self, number: int, answer: Answer, prompt_tokens: int, max_tokens: int) -> str | None:
+        """See an answer through to its end: its finish reason, None where its connection is to be dropped."""
+        self._answers[number] = answer
+        try:
+            self._pacer.submit(number, prompt_tokens, max_tokens)
+            return await answer.ended
+        finally:
+            del self._answers[number]
+            if answer.sent.end not in ("length", "stop"):
+                self._model.abort(number)
+            self._log.write(answer.sent)
+
+    def _wording(self, ask: Ask, ids: list[int], number: int) -> Wording:
+        mute = self._faults.value("no_usage") is not None
+        options = ask.stream_options
+        return Wording(
+            id=f"{'chatcmpl' if ask.chat else 'cmpl'}-{number:016x}",
+            chat=ask.chat,
+            model=self._name,
+            created=int(time.time()),
+            prompt=ids,
+            prompt_tokens=len(ids) + int(self._faults.value("wrong_prompt_tokens") or 0),
+            usage=options.include_usage and not mute,
+            continuous=options.include_usage and options.continuous_usage_stats and not mute,
+            token_ids=ask.return_token_ids,
+            fingerprint=f"emulator-{VERSION}",
+        )
+
+    def _deliver(self, deliveries: list[Delivery]) -> None:
+        for number, tokens, _ in deliveries:
+            if (answer := self._answers.get(number)) is not None:
+                answer.deliver(tokens)
+
+    def _schedule_ends(self) -> None:
+        """Set the clocks of the faults that take the server away."""
+        loop = asyncio.get_running_loop()
+        if (die := self._faults.ever("die")) is not None:
+            loop.call_later(die.after_s, self._die, int(die.value))
+        if (leave := self._faults.ever("refuse_connections")) is not None:
+            loop.call_later(leave.after_s, lambda: loop.create_task(self._leave()))
+
+    def _die(self, status: int) -> None:
+        self._log.flush()
+        os._exit(status)
+
+    async def _leave(self) -> None:
+        for site in list(self._runner.sites):
+            await site.stop()
+        if self._runner.server is not None:
+            await self._runner.server.shutdown(0)
+
+
+def _acted_out(asked: Speculation, faults: Faults) -> Speculation:
+    """What the draft head really does."""
+    if asked.draft_tokens:
+        if faults.ever("stop_drafting"):
+            return OFF
+        if (accept := faults.ever("accept")) is not None:
+            return Speculation.of_length(asked.draft_tokens, accept.value)
+    elif (drafts := faults.ever("draft_in_off")) is not None:
+        return Speculation(int(drafts.value), NATURAL_RATE)
+    return asked
+
+
+def _refusal(message: str, status: int, kind: str = "BadRequestError") -> web.Response:
+    return web.json_response(error(message, status, kind), status=status)
