@@ -1,0 +1,78 @@
+"""Intervals of 95 % hold the truth in about 95 % of seeded repetitions, at the block counts that points have."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import stats
+
+REPEATS = 400
+
+
+def share_covered(interval_of, truth):
+    hits = 0
+    for seed in range(REPEATS):
+        lo, hi = interval_of(np.random.default_rng(seed))
+        hits += lo <= truth <= hi
+    return hits / REPEATS
+
+
+@pytest.mark.parametrize("blocks", [3, 10, 30])
+def test_batch_means_cover_a_mean(blocks):
+    covered = share_covered(lambda rng: stats.mean_interval(rng.normal(100, 5, blocks)), 100)
+
+    assert 0.92 <= covered <= 0.98
+
+
+@pytest.mark.parametrize("blocks", [10, 30])
+def test_expanded_percentiles_cover_a_median_of_requests(blocks):
+    def interval(rng):
+        # Each block shifts its requests: requests of one block are alike, which only blocks can show.
+        values = (rng.lognormal(0, 0.3, (blocks, 20)) * rng.lognormal(0, 0.1, (blocks, 1))).ravel()
+        block = np.repeat(np.arange(blocks), 20)
+        draws = stats.quantile_draws(values, block, stats.resampled(blocks, draws=500), 0.5)
+        return stats.percentile_interval(draws, blocks)
+
+    assert 0.92 <= share_covered(interval, 1.0) <= 0.985
+
+
+def test_expanded_percentiles_cover_a_ratio_of_sums():
+    def interval(rng):
+        drafts = rng.poisson(300, 10)
+        accepted = rng.binomial(3 * drafts, 0.6)
+        counts = stats.resampled(10)
+        return stats.percentile_interval((counts @ accepted) / (counts @ drafts), 10)
+
+    assert 0.92 <= share_covered(interval, 1.8) <= 0.985
+
+
+@pytest.mark.parametrize("launches", [3, 5])
+def test_two_levels_cover_a_mean_over_launches(launches):
+    def interval(rng):
+        # Launches differ by 15 %, blocks of one launch by 3 %.
+        data = [rng.normal(100 + rng.normal(0, 15), 3, (1, 12)) for _ in range(launches)]
+        draws = stats.two_level_means(data, stats.launch_picks(launches))[:, 0]
+        return stats.t_interval(float(np.mean([d.mean() for d in data])), draws, launches)
+
+    assert 0.92 <= share_covered(interval, 100) <= 0.985
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40), st.floats(0.1, 100), st.floats(-1e5, 1e5))
+def test_an_interval_moves_and_scales_with_its_values(values, scale, shift):
+    lo, hi = stats.mean_interval(values)
+    moved = stats.mean_interval([scale * value + shift for value in values])
+
+    assert (scale * lo + shift, scale * hi + shift) == pytest.approx(moved, rel=1e-6, abs=1e-3)
+
+
+@given(st.lists(st.floats(0.001, 1e3), min_size=1, max_size=50), st.randoms())
+def test_a_quantiles_draws_ignore_the_order_of_requests(values, random):
+    block = np.arange(len(values)) % 3
+    order = list(range(len(values)))
+    random.shuffle(order)
+    counts = stats.resampled(3, draws=20)
+    one = stats.quantile_draws(np.array(values), block, counts, 0.9)
+    other = stats.quantile_draws(np.array(values)[order], block[order], counts, 0.9)
+
+    assert one.tolist() == pytest.approx(other.tolist(), nan_ok=True)
