@@ -31,10 +31,10 @@ def test_expanded_percentiles_cover_a_median_of_requests(blocks):
         # Each block shifts its requests: requests of one block are alike, which only blocks can show.
         values = (rng.lognormal(0, 0.3, (blocks, 20)) * rng.lognormal(0, 0.1, (blocks, 1))).ravel()
         block = np.repeat(np.arange(blocks), 20)
-        draws = stats.quantile_draws(values, block, stats.resampled(blocks, draws=500), 0.5)
+        draws = stats.quantile_draws(values, block, stats.resampled(blocks, draws=1000), 0.5)
         return stats.percentile_interval(draws, blocks)
 
-    assert 0.92 <= share_covered(interval, 1.0) <= 0.985
+    assert 0.91 <= share_covered(interval, 1.0) <= 0.985
 
 
 def test_expanded_percentiles_cover_a_ratio_of_sums():
