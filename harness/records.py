@@ -113,6 +113,7 @@ class EngineCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         accepted_per_position: accepted at draft position 0, 1, ...
         prompt_tokens, generation_tokens, requests: processed, produced, finished.
         preemptions: requests pushed out of the batch for want of KV memory.
+        queue_s, queued_requests: seconds that requests waited before their first step, and how many requests that is.
         running, waiting: requests in the batch, in the queue (gauges).
         kv_usage: share of the KV pool in use (gauge).
         prefix_cache_hits: prompt tokens that were served from a prefix cache.
@@ -127,6 +128,8 @@ class EngineCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     generation_tokens: float | None = None
     requests: float | None = None
     preemptions: float | None = None
+    queue_s: float | None = None
+    queued_requests: float | None = None
     running: float | None = None
     waiting: float | None = None
     kv_usage: float | None = None
@@ -161,6 +164,20 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     lateness_p50_s: float
     lateness_p99_s: float
     lateness_max_s: float
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """Energy that was used within a Window.
+
+    Attributes:
+        total_j: all GPUs of the Run together.
+        blocks_j: the same for each of the Window's blocks.
+        scope: what was measured, such as `gpu-board`.
+    """
+
+    total_j: float
+    blocks_j: tuple[float, ...]
+    scope: str
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +216,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         speculative: the difference that is asked for.
         derived: what follows from it and is allowed (KV pool tokens, graph sizes, scheduled-token budget).
         circumstance: node, GPU ids, time: shown, warned about.
+        mismatches: where the server runs with something else than it was asked for, a sentence each.
         read_back: whether the server itself reported its configuration; False leaves only what was asked.
     """
 
@@ -206,6 +224,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     speculative: Mapping[str, object]
     derived: Mapping[str, object]
     circumstance: Mapping[str, object]
+    mismatches: tuple[str, ...] = ()
     read_back: bool = True
 
 

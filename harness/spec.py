@@ -140,6 +140,7 @@ class Workload(Spec):
         source: `builtin`, `random` (labelled: it inflates acceptance), or a path (resolved by `config`).
         format: how a path is read: plain text, JSONL with a `prompt` or `text`, ShareGPT, SPEED-Bench.
         seed: of the prompt stream and the residual-life start; the same in both arms.
+        ttft_limit_s, tpot_limit_s: what a user puts up with: a request that keeps both counts as goodput.
     """
 
     name: Name
@@ -151,6 +152,8 @@ class Workload(Spec):
     format: Literal["text", "jsonl", "sharegpt", "speedbench"] = "text"
     seed: int = 0
     sampling: Sampling = Sampling()
+    ttft_limit_s: Annotated[float, Field(gt=0)] | None = None
+    tpot_limit_s: Annotated[float, Field(gt=0)] | None = None
 
 
 class Parallel(Spec):
@@ -422,10 +425,13 @@ class Sweep(Spec):
         if most > self.max_running_requests:
             yield (
                 f"max_running_requests: {self.max_running_requests} lies below the highest concurrency, {most}: "
-                "requests would queue in the server"
+                "requests would queue in the server; raise it, or ask for fewer users"
             )
         if self.context > self.model.context:
-            yield f"workload: needs {self.context} tokens of context; {self.model.name} has {self.model.context}"
+            yield (
+                f"workload: needs {self.context} tokens of context, {self.model.name} has {self.model.context}; "
+                "take shorter lengths"
+            )
         if any(self.mtp) and not self.model.mtp_modules:
             yield f"mtp: {self.model.name} has no MTP module; leave only off"
         yield from self._acceptance_faults()
