@@ -4,12 +4,16 @@ An engine is a pure adapter: it renders command lines, reads what a server answe
 stopping is `launch` and `server`, sending load is `load`.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import aiohttp
 
+from harness.errors import EngineMissing
+from harness.paths import expand
 from harness.records import Configuration, EngineCounters
 from harness.spec import Mtp, Run, Workload
 
@@ -42,6 +46,28 @@ class Additions:
 
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+
+
+def program(run: Run, name: str) -> str:
+    """A program of the Run's engine: the venv's, the image's, or the one on PATH.
+
+    Raises:
+        EngineMissing: it is not there.
+    """
+    engine = run.engine
+    if engine.image is not None:
+        return name
+    if engine.venv is not None:
+        path = Path(expand(engine.venv)) / "bin" / name
+        if not path.exists():
+            raise EngineMissing(
+                f"engine.venv: {path} is not there: install {engine.name} into it, or name another venv"
+            )
+        return str(path)
+    found = shutil.which(name)
+    if found is None:
+        raise EngineMissing(f"engine: no {name} on PATH: activate its environment, or give engine.venv")
+    return found
 
 
 class Engine(Protocol):
