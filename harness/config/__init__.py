@@ -48,8 +48,8 @@ def load(path: Path, *, engine: str | None = None) -> Sweep:
 
 
 def dump(sweep: Sweep) -> str:
-    """YAML that `load` takes back to an equal Sweep: everything inline, defaults spelled out."""
-    return write(sweep.model_dump(mode="json", by_alias=True, exclude_none=True))
+    """YAML that `load` takes back to an equal Sweep: everything inline, every default and null spelled out."""
+    return write(sweep.model_dump(mode="json", by_alias=True))
 
 
 def load_model(name: str) -> Model:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.config.names import FOLDERS, nearest, nearest_or_all
-from harness.config.text import Faults, Node, Place
+from harness.config.text import Faults, Node, Place, scalar
 from harness.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -42,6 +42,13 @@ PATTERNS = {
     r"^\d{4}-\d{2}-\d{2}$": "must be a date as 2026-07-31",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "must be letters, digits, '.', '_' and '-' alone: folders are named by it",
 }
+WORDS_TAKEN = {
+    "mtp": "must be off, on or a number of draft tokens",
+    "acceptance": "must be natural, golden or a number of tokens a step",
+    "concurrency": "must be a list of whole numbers, one, or {from, to}",
+}
+"""Keys that take more than the type of what a file's value is turned into."""
+
 COMBINATION = "value_error"
 
 
@@ -117,8 +124,11 @@ def _says(node: Node, details: ErrorDetails) -> str:
     kind, limits = details["type"], details.get("ctx", {})
     if kind == "string_pattern_mismatch":
         return PATTERNS[limits["pattern"]]
-    if kind == "model_type" and node.path.rpartition(".")[2] in FOLDERS:
+    key = re.sub(r"^(mtp|acceptance)\[.*", r"\1", node.path.rpartition(".")[2])
+    if kind == "model_type" and key in FOLDERS:
         return "must be a name or a mapping"
+    if (kind.endswith("_type") or kind == "literal_error") and key in WORDS_TAKEN:
+        return WORDS_TAKEN[key]
     template = SAYS.get(kind)
     return template.format(**limits) if template else details["msg"][:1].lower() + details["msg"][1:]
 
@@ -133,7 +143,15 @@ def _got(node: Node, kind: str) -> str:
     if kind == "string_type":
         return f"{node.text}; put it in quotes"
     if isinstance(value, bool):
-        return f"{node.text}, which is true or false in YAML"
+        return f"{node.text}, which YAML reads as {str(value).lower()}"
+    if (
+        kind in {"int_type", "float_type", "bool_type"}
+        and node.text != value
+        and not isinstance(scalar(str(value)), str)
+    ):
+        return f"{node.text}; take the quotes away"
+    if kind == "int_type" and re.fullmatch("0+[1-9][0-9]*", str(value)):
+        return f"{node.text}, which some read as octal; write {str(value).lstrip('0')}"
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         return f"{node.text}; write {int(value)}"
     return node.text

@@ -5,6 +5,7 @@ the package's own configs; one file holds one thing, named by its stem.
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,7 @@ def _file(kind: str, name: str, beside: Path) -> Path | None:
         candidates = [beside.parent / Path(name).expanduser()]
     else:
         candidates = [folder / f"{name}.yaml" for folder in _folders(kind, beside)]
-    return next((Path(candidate) for candidate in candidates if _is_file(candidate)), None)
+    return next((Path(os.path.normpath(candidate)) for candidate in candidates if _is_file(candidate)), None)
 
 
 def _is_file(path: Path) -> bool:

@@ -76,7 +76,9 @@ class Fault:
     says: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.place), self.path, self.says)))
+        line = ": ".join(filter(None, (str(self.place), self.path, self.says)))
+        # One line, and nothing that a terminal would obey.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class Faults:
@@ -90,9 +92,10 @@ class Faults:
         self.add(node.place, node.path, says)
 
     def add(self, place: Place, path: str, says: str) -> None:
-        """One more; the same fault at the same place counts once."""
-        if all((place, says) != (other.place, other.says) for other in self._all):
-            self._all.append(Fault(place, path, says))
+        """One more; a file that is named twice is at fault once."""
+        fault = Fault(place, path, says)
+        if fault not in self._all:
+            self._all.append(fault)
 
     def error(self) -> ConfigError:
         """All of them, a line each, in the order of the files."""
@@ -250,14 +253,15 @@ class _Builder:
         elif parent.key is None:
             parent.key = self._key(node, parent)
         else:
-            parent.children.setdefault(parent.key, node)
+            if parent.key:
+                parent.children.setdefault(parent.key, node)
             parent.key = None
 
     def _key(self, node: Node, parent: _Open) -> str:
-        if isinstance(node.value, dict | list):
+        key = node.value if isinstance(node.value, str) else node.text
+        if not key:
             self._faults.at(node, "a key must be text")
             return ""
-        key = node.value if isinstance(node.value, str) else node.text
         if key in parent.keys:
             path = ".".join(filter(None, (parent.path, key)))
             self._faults.add(node.place, path, f"is there twice, first on line {parent.keys[key].line}; leave one out")
@@ -271,7 +275,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if scalar(text) == text else "'")
+    style = None if scalar(text) == text else "'"
+    # In double quotes the dumper escapes what the reader would take for the end of a line.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style if text.isprintable() else '"')
 
 
 _Dumper.add_representer(str, _represent_text)
