@@ -1,16 +1,18 @@
 """YAML files to what they ask for, and back: the door through which every fact and every wish comes in.
 
 `load` reads a sweep with all the files that it names and says every fault in all of them at once, each as
-`file:line:column: path: what, got ...; what to do`. It starts nothing, and knows no engine beyond its name.
+`file:line:column: path: what, got ...; what to do`. It starts nothing.
 
     text        YAML to a tree with places; the only importer of yaml
     names       names to files, written paths to real ones
     shorthand   what a sweep leaves out or writes short
     faults      a tree to a validated value, or its faults
+    engine      what the sweep's engine refuses to start with
 """
 
 from pathlib import Path
 
+from harness.config.engine import add_refusals
 from harness.config.faults import S, validated
 from harness.config.names import FOLDERS, from_file, known, nearest_or_all
 from harness.config.shorthand import written_out
@@ -43,8 +45,14 @@ def load(path: Path, *, engine: str | None = None) -> Sweep:
     if not isinstance(root.value, dict):
         faults.at(root, "must be a mapping of a sweep's keys")
         raise faults.error()
-    sweep = validated(Sweep, written_out(root, faults), faults)
-    return sweep if engine is None else _with_engine(sweep, engine)
+    tree = written_out(root, faults)
+    sweep = validated(Sweep, tree, faults)
+    if engine is not None:
+        return _with_engine(sweep, engine)
+    add_refusals(sweep, tree, faults)
+    if faults:
+        raise faults.error()
+    return sweep
 
 
 def dump(sweep: Sweep) -> str:
