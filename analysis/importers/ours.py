@@ -10,6 +10,8 @@ from harness.records import SCHEMA
 NAMES = ("run_key", "pair_key", "model", "gpu", "precision", "engine")
 COUNTS = ("gpus", "isl", "osl", "concurrency")
 CODES = ("stamps", "invalid", "warnings")
+OTHER_SCHEMA = "schema "
+"""How the reason begins when a line is of another version than this program's."""
 
 
 def matches(record: Mapping[str, Any]) -> bool:
@@ -25,9 +27,12 @@ def row(record: Mapping[str, Any]) -> Row:
     """
     fields = Fields(record)
     if record["schema"] != SCHEMA:
-        raise UnusableRow(f"schema {clean_text(record['schema'])[:20]}; this version reads schema {SCHEMA}")
+        raise UnusableRow(f"{OTHER_SCHEMA}{clean_text(record['schema'])[:20]}; this version reads schema {SCHEMA}")
     for name in NAMES:
         fields.needed_text(name)
+    if "draft_tokens" not in record:  # null is MTP of a length that nobody told
+        raise UnusableRow("draft_tokens is missing")
+    fields.count("draft_tokens")
     for name in COUNTS:
         fields.positive_count(name)
     for name in CODES:

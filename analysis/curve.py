@@ -1,0 +1,174 @@
+"""Levels of one arm -> its curve: what it delivers at a given interactivity.
+
+Two kinds. A *matched* curve goes through every level of one topology in order of concurrency c: ln interactivity and
+ln throughput are Steffen splines of ln c, and the value at an interactivity is read off at the c that has it. Left out
+in turn, the inner points of 278 public curves (853 points, concurrency doubling) come back within 4.6 % in the median,
+against 5.1 % with linear axes and 5.6 % with ln throughput over ln interactivity. No point is selected: where
+interactivity does not fall with c the offenders are averaged, and points that another one beats are listed.
+
+A *best* curve goes through the Pareto front over topologies, ln throughput over ln interactivity.
+
+Neither extrapolates. Knows nothing of arms.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.pairs import BEST, Level, View
+from analysis.rows import X, Y
+from harness.front import beaten_by, falling, front, spline, where_falling
+
+Float = NDArray[np.float64]
+
+OUTPUT = "output_tok_s_gpu"
+COLUMNS = (Y, OUTPUT, "input_tok_s_gpu", "ttft_s", "acceptance_length")
+"""What can be read at an interactivity, besides concurrency and GPUs."""
+
+LAST_BITS = 1e-12
+
+OUTLIER_MARGIN = 0.02
+"""Beaten by more than this in both axes, a point is listed: the tie margin of a comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """A level that another of its own topology beats in interactivity and in throughput."""
+
+    level: Level
+    by: Level
+
+    def __str__(self) -> str:
+        worse, better = ((f"{_of(level, X):.1f}", f"{_of(level, Y):.0f}") for level in (self.level, self.by))
+        return (
+            f"{self.level.label} ({worse[0]} tok/s/user at {worse[1]} tok/s/GPU) is worse in both than "
+            f"{self.by.label} ({better[0]} at {better[1]})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """An arm's levels and the line through them. Arrays may carry leading axes: resampled curves.
+
+    Attributes:
+        levels: every usable level.
+        knots: those that the line meets, interactivity falling.
+        place: the splines' abscissa at the knots, ascending: ln concurrency, or -ln interactivity.
+        log_x: ln interactivity at the knots, never rising; shape (..., knots).
+        log_y: ln of each column that all knots have; shape (..., knots).
+        outliers: levels that another of the same topology beats.
+    """
+
+    levels: tuple[Level, ...]
+    knots: tuple[Level, ...]
+    place: Float
+    log_x: Float
+    log_y: Mapping[str, Float]
+    outliers: tuple[Outlier, ...]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest interactivity that the line has, tok/s/user."""
+        ends = np.exp(self.log_x[..., [-1, 0]])
+        return float(ends[..., 0].max()), float(ends[..., 1].min())
+
+    def where(self, interactivity: Float) -> Float:
+        """The abscissa that has this interactivity; NaN outside the span."""
+        wanted = np.log(interactivity)
+        for end in (self.log_x[..., :1], self.log_x[..., -1:]):  # exp and log may move an end by its last bit
+            wanted = np.where(np.abs(wanted - end) < LAST_BITS, end, wanted)
+        return where_falling(self.place, self.log_x, wanted)
+
+    def log(self, name: str, place: Float) -> Float:
+        """Natural logarithm of a column at an abscissa; NaN outside the span, or where a knot lacks the column."""
+        values = self.log_y.get(name)
+        return np.full(place.shape, np.nan) if values is None else spline(self.place, values, place)
+
+    def at(self, name: str, interactivity: Float) -> Float:
+        """A column at an interactivity; NaN outside the span, or where it is not known at every knot."""
+        return np.exp(self.log(name, self.where(interactivity)))
+
+    def around(self, interactivity: float) -> tuple[int, ...]:
+        """The one or two knots that an interactivity inside the span lies at or between."""
+        above = int((self.log_x > np.log(interactivity)).sum())
+        return tuple(knot for knot in (above - 1, above) if 0 <= knot < len(self.knots))
+
+    def without(self, knot: int) -> "Curve":
+        """The line without one knot."""
+        kept = [i for i in range(len(self.knots)) if i != knot]
+        return replace(
+            self,
+            knots=tuple(self.knots[i] for i in kept),
+            place=self.place[kept],
+            log_x=self.log_x[..., kept],
+            log_y={name: values[..., kept] for name, values in self.log_y.items()},
+        )
+
+    def interpolation_change(self, interactivity: float, name: str = Y) -> float | None:
+        """How far ln of the column moves when a knot beside the place is left out; the larger of the two.
+
+        None where that can't be told: an end of the line can't be left out.
+        """
+        at = np.array([interactivity])
+        here = self.log(name, self.where(at))[0]
+        others = [self.without(knot) for knot in self.around(interactivity) if 0 < knot < len(self.knots) - 1]
+        changes = [abs(other.log(name, other.where(at))[0] - here) for other in others]
+        known = [float(change) for change in changes if np.isfinite(change)]
+        return max(known) if known else None
+
+
+def curve(levels: Sequence[Level], view: View) -> Curve:
+    """The curve of one arm in one view; `levels` is not empty."""
+    knots = _front(levels) if view == BEST else sorted(levels, key=lambda level: level.concurrency)
+    log_x = np.log([_of(level, X) for level in knots])
+    return Curve(
+        levels=tuple(levels),
+        knots=tuple(knots),
+        place=-log_x if view == BEST else np.log([float(level.concurrency) for level in knots]),
+        log_x=falling(log_x),
+        log_y=_columns(knots),
+        outliers=tuple(_outliers(levels)),
+    )
+
+
+def overlap(one: Curve, other: Curve) -> tuple[float, float] | None:
+    """The interactivities that both lines have; None when there are none."""
+    (low, high), (other_low, other_high) = one.span, other.span
+    lo, hi = max(low, other_low), min(high, other_high)
+    return (lo, hi) if lo < hi else None
+
+
+def _of(level: Level, name: str) -> float:
+    value = level.mean(name)
+    assert value is not None  # rows without interactivity or throughput are not usable
+    return value
+
+
+def _front(levels: Sequence[Level]) -> list[Level]:
+    """The levels that no other beats, interactivity falling."""
+    kept = front([_of(level, X) for level in levels], [_of(level, Y) for level in levels])
+    return [levels[i] for i in kept[::-1]]
+
+
+def _columns(knots: Sequence[Level]) -> dict[str, Float]:
+    columns = {"concurrency": np.log([float(level.concurrency) for level in knots])}
+    for name in COLUMNS:
+        values = [level.mean(name) for level in knots]
+        known = [value for value in values if value is not None and value > 0]
+        if len(known) == len(values):
+            columns[name] = np.log(known)
+    return columns
+
+
+def _outliers(levels: Sequence[Level]) -> Iterable[Outlier]:
+    by_topology: dict[object, list[Level]] = defaultdict(list)
+    for level in levels:
+        by_topology[level.topology, level.rows[0].pair_key].append(level)
+    for group in by_topology.values():
+        x, y = ([_of(level, name) for level in group] for name in (X, Y))
+        for worse, better in enumerate(beaten_by(x, y, OUTLIER_MARGIN)):
+            if better >= 0:
+                yield Outlier(group[worse], group[better])

@@ -1,0 +1,129 @@
+"""Was MTP really on? What counters say, and for public rows without counters two checks that need none.
+
+1. The arms coincide: at every concurrency that both measured within days of each other, interactivity and throughput
+   agree within noise. No working MTP does that.
+2. Tokens come one by one: the median gap between chunks over the median time per token is about 1 without drafts and
+   1.5 to 2.6 with them, at low concurrency and where the engine streams every step. Engines that stream several steps
+   at once show 4 to 300 with or without drafts, so the Off arm's own ratio says whether the check can tell.
+
+The thresholds come of public rows of https://github.com/SemiAnalysisAI/InferenceX at concurrency 16 and below: where
+every step is streamed, 113 with drafts give 1.5 to 2.6 and 1027 without give 0.4 to 1.01.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from analysis.pairs import Level, Pair, Side, days_apart
+from analysis.rows import X, Y
+
+NOISE = 0.02
+"""Two runs of one configuration on two days differ by 0.9 % in throughput and 0.4 % in interactivity (MI325X)."""
+
+DAYS_NEAR = 14
+SHARED_AT_LEAST = 3
+LOW_CONCURRENCY = 16
+ONE_BY_ONE = 1.1
+SPLIT = 0.5
+"""Below this several chunks come of one step."""
+STREAMED_TOGETHER = 4.0
+"""Above this, and in an Off arm above `STEPWISE`, several steps come in one chunk."""
+STEPWISE = 1.5
+
+
+class Drafts(StrEnum):
+    """Whether the MTP arm drafted."""
+
+    USED = "used"
+    PROBABLY_NOT_USED = "probably not used"
+    CANT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A finding and what it rests on.
+
+    Attributes:
+        because: one clause for each check that had something to say.
+    """
+
+    drafts: Drafts
+    because: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"drafts {self.drafts}: {'; '.join(self.because)}"
+
+
+def evidence(pair: Pair) -> Evidence:
+    """The findings of one pair; counters outweigh the checks that do without."""
+    lengths = [level.mean("acceptance_length") for level in pair.mtp.levels]
+    known = [length for length in lengths if length is not None]
+    if known:
+        return Evidence(Drafts.USED, (f"acceptance length {_range(known)} by the engine's counters",))
+    suspicions = [*_coincide(pair), *_one_by_one(pair)]
+    if suspicions:
+        return Evidence(Drafts.PROBABLY_NOT_USED, tuple(suspicions))
+    in_use, because = _several_at_once(pair)
+    return Evidence(Drafts.USED if in_use else Drafts.CANT_TELL, (because,))
+
+
+def _coincide(pair: Pair) -> Iterable[str]:
+    shared = [(off, mtp) for off in pair.off.levels for mtp in pair.mtp.levels if _same_place(off, mtp)]
+    gap = days_apart((pair.off.days or ("",))[-1], (pair.mtp.days or ("",))[-1])
+    if len(shared) < SHARED_AT_LEAST or gap is None or gap > DAYS_NEAR:
+        return
+    furthest = {name: max(_apart(off, mtp, name) for off, mtp in shared) for name in (X, Y)}
+    if max(furthest.values()) <= NOISE:
+        yield (
+            f"the arms coincide at all {len(shared)} concurrencies that both measured, {_days(gap)} "
+            f"(interactivity within {100 * furthest[X]:.1f} %, throughput within {100 * furthest[Y]:.1f} %)"
+        )
+
+
+def _days(gap: int) -> str:
+    return f"{gap} days apart" if gap > 1 else "a day apart" if gap else "on one day"
+
+
+def _same_place(off: Level, mtp: Level) -> bool:
+    return (off.topology, off.concurrency) == (mtp.topology, mtp.concurrency)
+
+
+def _apart(off: Level, mtp: Level, name: str) -> float:
+    one, other = off.mean(name), mtp.mean(name)
+    return abs(one / other - 1) if one and other else float("inf")
+
+
+def _one_by_one(pair: Pair) -> Iterable[str]:
+    lowest = _lowest(pair.mtp)
+    if lowest and SPLIT < lowest[1] < ONE_BY_ONE:
+        yield f"tokens come one by one: gap between chunks / time per token is {lowest[1]:.2f} at c{lowest[0]}"
+
+
+def _several_at_once(pair: Pair) -> tuple[bool, str]:
+    """Whether chunk gaps show drafts at work, and the words for it."""
+    lowest, off = _lowest(pair.mtp), _lowest(pair.off)
+    if lowest is None:
+        return False, f"no counters, and no chunk gaps at concurrency {LOW_CONCURRENCY} or less"
+    concurrency, gaps = lowest
+    if gaps <= SPLIT:
+        return False, f"no counters, and the engine sends one step in several chunks ({gaps:.2f} at c{concurrency})"
+    if gaps > STREAMED_TOGETHER or (off and off[1] > STEPWISE):
+        return False, f"no counters, and the engine streams several steps at once ({gaps:.1f} at c{concurrency})"
+    return True, f"gap between chunks / time per token is {gaps:.2f} at c{concurrency}"
+
+
+def _lowest(side: Side) -> tuple[int, float] | None:
+    """The lowest concurrency that tells chunk gaps over time per token, if that is low; and the ratio there."""
+    told = [(level.concurrency, ratio) for level in side.levels if (ratio := _gaps_over_tpot(level)) is not None]
+    lowest = min(told, default=None)
+    return lowest if lowest and lowest[0] <= LOW_CONCURRENCY else None
+
+
+def _gaps_over_tpot(level: Level) -> float | None:
+    ratios = [row.itl_over_tpot for row in level.rows if row.itl_over_tpot]
+    return sum(ratios) / len(ratios) if ratios else None
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"

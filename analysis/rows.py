@@ -1,0 +1,294 @@
+"""Results folders and files -> rows with types; whatever can't be used is kept with its reason.
+
+Knows what a row says of itself (which launch, topology, arm and version it is), nothing of other rows' meaning:
+pairing is for `pairs`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from analysis import importers
+from analysis.importers import ours
+from analysis.importers.report import REASONS
+from harness.errors import ResultsError
+
+POINTS = "points.jsonl"
+OLDER = "superseded"
+"""Code of a public row whose line has a newer run: left out by the dashboard, a candidate here."""
+
+X, Y = "interactivity", "total_tok_s_gpu"
+
+
+class Topology(msgspec.Struct, frozen=True, order=True):
+    """How a deployment's GPUs are used; equal topologies differ in nothing that a row can tell.
+
+    Attributes:
+        prefill: GPUs that only prefill, and how they are used; 0 and "" for a server that does both.
+    """
+
+    gpus: int
+    tp: int
+    pp: int
+    ep: int
+    dp: int
+    dp_attention: bool = False
+    prefill_gpus: int = 0
+    prefill: str = ""
+
+    @property
+    def label(self) -> str:
+        """`tp8`, `tp8-ep8`, `16p+8d-tp8-dpa`."""
+        sizes = {"pp": self.pp, "ep": self.ep, "dp": self.dp}
+        parts = [f"tp{self.tp}", *(f"{name}{size}" for name, size in sizes.items() if size != 1)]
+        parts += ["dpa"] if self.dp_attention else []
+        if not self.prefill_gpus:
+            return "-".join(parts)
+        split = f"{self.prefill_gpus}p+{self.gpus - self.prefill_gpus}d"
+        return "-".join([split, *parts, *([self.prefill] if self.prefill else [])])
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One point as its file tells it.
+
+    Attributes:
+        draft_tokens: 0 is Off; None is MTP of a length that the origin does not say.
+        origin: whose definitions the numbers follow; rows of ours are `mtpbench`.
+        image: container image, where the origin tells it.
+        date: day of the run, where the origin tells no time.
+        run: the origin's own name of the run.
+        cells: the whole flat object, metrics and blocks included.
+        folder: the results folder that holds the run's own folder, for rows of ours.
+        source: file and line.
+    """
+
+    model: str
+    gpu: str
+    gpus: int
+    precision: str
+    engine: str
+    isl: int
+    osl: int
+    concurrency: int
+    draft_tokens: int | None
+    run_key: str
+    pair_key: str
+    workload: str | None = None
+    engine_version: str | None = None
+    tp: int = 1
+    pp: int = 1
+    ep: int = 1
+    dp: int = 1
+    dp_attention: bool = False
+    prefill_gpus: int | None = None
+    prefill_tp: int | None = None
+    prefill_ep: int | None = None
+    prefill_num_workers: int | None = None
+    decode_num_workers: int | None = None
+    prefill_dp_attention: bool | None = None
+    forced_acceptance_length: float | None = None
+    emulated: bool = False
+    demo: bool = False
+    sweep: str | None = None
+    launch: int = 0
+    attempt: int = 1
+    node: str | None = None
+    started: str | None = None
+    prompt_hash: str | None = None
+    origin: str = "mtpbench"
+    image: str | None = None
+    date: str | None = None
+    run: str | None = None
+    itl_over_tpot: float | None = None
+    stamps: tuple[str, ...] = ()
+    invalid: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    cells: Mapping[str, object] = {}
+    folder: str | None = None
+    source: str = ""
+
+    def number(self, name: str) -> float | None:
+        """A metric's finite value, or None."""
+        value = self.cells.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if math.isfinite(value) else None
+
+    def series(self, name: str) -> tuple[float, ...]:
+        """A metric's values block by block; empty where blocks are absent."""
+        values = self.cells.get(f"blocks_{name}")
+        if not isinstance(values, list | tuple):
+            return ()
+        return tuple(float(v) for v in values if isinstance(v, int | float) and math.isfinite(v))
+
+    @property
+    def is_off(self) -> bool:
+        """Whether this is the Off arm."""
+        return self.draft_tokens == 0
+
+    @property
+    def imported(self) -> bool:
+        """Whether another tool measured it."""
+        return self.origin != "mtpbench"
+
+    @property
+    def attached(self) -> bool:
+        """Whether the server was started by someone else."""
+        return "attached" in self.stamps
+
+    @property
+    def topology(self) -> Topology:
+        """How the deployment's GPUs are used."""
+        halves = {
+            "ptp": self.prefill_tp,
+            "pep": self.prefill_ep,
+            "pw": self.prefill_num_workers,
+            "dw": self.decode_num_workers,
+        }
+        prefill = "-".join(f"{name}{size}" for name, size in halves.items() if size)
+        return Topology(
+            gpus=self.gpus,
+            tp=self.tp,
+            pp=self.pp,
+            ep=self.ep,
+            dp=self.dp,
+            dp_attention=self.dp_attention,
+            prefill_gpus=self.prefill_gpus or 0,
+            prefill=(prefill + ("-pdpa" if self.prefill_dp_attention else "")) if self.prefill_gpus else "",
+        )
+
+    @property
+    def version(self) -> str | None:
+        """What software ran: image, or engine version; None where neither is told."""
+        return self.image or self.engine_version
+
+    @property
+    def day(self) -> str | None:
+        """ISO day of the measurement."""
+        return self.date or (self.started[:10] if self.started else None)
+
+    @property
+    def launch_id(self) -> tuple[str, ...]:
+        """Names the server start that made the row, as well as the row can tell; the same at every concurrency."""
+        if self.imported:
+            return (self.day or self.source, self.run or "", str(self.launch))
+        return (self.folder or "", self.sweep or "", f"{self.launch:06d}")
+
+    @property
+    def label(self) -> str:
+        """The row for people: run, concurrency, launch."""
+        return f"{self.run_key} c{self.concurrency} l{self.launch}"
+
+
+class Unusable(msgspec.Struct, frozen=True):
+    """Something that takes no part, and why.
+
+    Attributes:
+        row: what it is: the row's label, or file and line where there is no row.
+    """
+
+    row: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What the given paths hold.
+
+    Attributes:
+        rows: usable rows, the newest of every public line.
+        older: usable public rows of lines that have a newer run.
+        unusable: everything else.
+    """
+
+    rows: tuple[Row, ...]
+    older: tuple[Row, ...]
+    unusable: tuple[Unusable, ...]
+
+
+def load(paths: Sequence[Path]) -> Table:
+    """All rows of results folders, points.jsonl files and files that `importers` knows; each measurement once.
+
+    Raises:
+        ResultsError: a path is not there, or the rows are of another schema version than this program's.
+    """
+    files = [file for path in paths for file in _files(path)]
+    flats: list[Mapping[str, object]] = []
+    folders: list[str | None] = []
+    unusable: list[Unusable] = []
+    for file in dict.fromkeys(files):
+        read = importers.read_files([file])
+        flats += read.rows
+        folders += [str(file.parent) if file.name == POINTS else None] * len(read.rows)
+        for fault in read.unusable:
+            _refuse_other_schema(fault)
+            unusable.append(Unusable(" ".join(filter(None, [fault.file, fault.place])), fault.reason))
+    judged = importers.newest_runs(dict(flat) for flat in flats)
+    return _sorted(zip(judged, folders, strict=True), unusable)
+
+
+def _files(path: Path) -> Iterable[Path]:
+    if not path.exists():
+        raise ResultsError(f"{path}: no such file or folder")
+    if path.is_file():
+        return [path]
+    if (path / POINTS).is_file():
+        return [path / POINTS]
+    below = sorted(path.glob(f"*/{POINTS}"))
+    if not below:
+        raise ResultsError(f"{path}: holds no {POINTS}; give a results folder, or the file itself")
+    return below
+
+
+def _refuse_other_schema(fault: importers.Unusable) -> None:
+    if fault.reason.startswith(ours.OTHER_SCHEMA):
+        raise ResultsError(
+            f"{fault.file} {fault.place}: {fault.reason}; rows of several versions do not mix: "
+            "`mtpbench score` on the results folder writes them anew"
+        )
+
+
+def _sorted(judged: Iterable[tuple[Mapping[str, object], str | None]], unusable: list[Unusable]) -> Table:
+    rows: list[Row] = []
+    older: list[Row] = []
+    seen: set[tuple[object, ...]] = set()
+    for flat, folder in judged:
+        row = _typed(flat, folder)
+        reason = row if isinstance(row, str) else _unfit(row)
+        if isinstance(row, str) or reason:
+            label = str(flat.get("source") or flat.get("run_key")) if isinstance(row, str) else row.label
+            unusable.append(Unusable(label, reason or ""))
+        elif _measurement(row) in seen:
+            unusable.append(Unusable(row.label, REASONS["duplicate"]))
+        else:
+            seen.add(_measurement(row))
+            (older if OLDER in row.invalid else rows).append(row)
+    return Table(tuple(rows), tuple(older), tuple(unusable))
+
+
+def _typed(flat: Mapping[str, object], folder: str | None) -> Row | str:
+    given = {name: value for name, value in flat.items() if value is not None or name == "draft_tokens"}
+    try:
+        return msgspec.convert({**given, "cells": flat, "folder": folder}, Row)
+    except msgspec.ValidationError as error:
+        return f"not a row: {error}"
+
+
+def _unfit(row: Row) -> str | None:
+    """Why a typed row takes no part; None when it does."""
+    reasons = [REASONS.get(code, code) for code in row.invalid if code != OLDER]
+    for name in (X, Y):
+        value = row.number(name)
+        if value is None or value <= 0:
+            reasons.append(f"no {name}: {row.cells.get(f'{name}_reason') or 'not in the file'}")
+    return "; ".join(reasons) or None
+
+
+def _measurement(row: Row) -> tuple[object, ...]:
+    """Equal for two copies of one measurement; figures that were printed with fewer digits still meet."""
+    x, y = row.number(X) or 0.0, row.number(Y) or 0.0
+    place = () if row.imported else (*row.launch_id[1:], row.started)
+    return (row.run_key, row.concurrency, f"{x:.5e}", f"{y:.5e}", *place)

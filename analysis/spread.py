@@ -1,0 +1,121 @@
+"""How far an arm's numbers would have moved had it been measured again: launches resampled, then time blocks.
+
+Every series of a block is drawn together, so that what ties interactivity to throughput stays tied, and one launch is
+drawn for all concurrencies at once, because one server measured them. The knots of a curve stay where they are. Knows
+one arm at a time; two arms meet in `contrast`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.curve import OUTPUT, Curve
+from analysis.pairs import Level
+from analysis.rows import Row, X, Y
+from harness.front import falling
+from harness.stats import DRAWS, launch_picks, t_quantile, two_level_means
+
+Float = NDArray[np.float64]
+
+SERIES = (X, Y, OUTPUT)
+"""Resampled jointly; the rest of a row has no blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Standard error of a logarithm, and what it rests on.
+
+    Attributes:
+        log: of ln value; about the relative error.
+        units: launches, or blocks of the one launch there is.
+    """
+
+    log: float
+    units: int
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval, relative."""
+        return math.expm1(t_quantile(0.975, self.units - 1) * self.log)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A curve and its resampled twins.
+
+    Attributes:
+        drawn: the curve with a leading axis of draws; None where nothing tells how far it moves.
+        units: fewest launches behind a knot, or fewest blocks where a knot has one launch.
+    """
+
+    curve: Curve
+    drawn: Curve | None
+    units: int
+
+    def error(self, name: str, interactivity: Float) -> list[Error | None]:
+        """Error of a column at each interactivity."""
+        if self.drawn is None or name not in self.drawn.log_y:
+            return [None] * len(interactivity)
+        return _errors(self.drawn.log(name, self.drawn.where(interactivity)), self.units)
+
+
+def spread(curve: Curve, draws: int = DRAWS) -> Spread:
+    """The curve with its resampled twins; the same seed for every curve, so that the same rows give the same answer."""
+    units = min(units_of(level) for level in curve.knots)
+    if units < 2:
+        return Spread(curve, None, units)
+    logs = np.stack([level_draws(level, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
+    columns = {name: logs[..., i] for i, name in enumerate(SERIES) if name in curve.log_y}
+    columns["concurrency"] = np.broadcast_to(curve.log_y["concurrency"], logs.shape[:2])
+    return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), units)
+
+
+def level_errors(level: Level, draws: int = DRAWS) -> dict[str, Error | None]:
+    """Error of each series at one level itself, where no curve is needed."""
+    units = units_of(level)
+    if units < 2:
+        return dict.fromkeys(SERIES)
+    return dict(zip(SERIES, _errors(level_draws(level, draws), units), strict=True))
+
+
+def units_of(level: Level) -> int:
+    """Launches behind a level, or the blocks of its only launch."""
+    return len(level.rows) if len(level.rows) > 1 else _blocks(level.rows[0]).shape[1]
+
+
+def level_draws(level: Level, draws: int = DRAWS) -> Float:
+    """Resampled ln of every series at one level, shape (draws, series); NaN for a series that the level lacks."""
+    picks = launch_picks(len(level.rows), draws)
+    means = two_level_means([_blocks(row) for row in level.rows], picks, seed=level.concurrency)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs: Float = np.log(means)
+    return logs
+
+
+def _blocks(row: Row) -> Float:
+    """A launch's series block by block, shape (series, blocks), moved so that their mean is the row's own number.
+
+    A row without blocks is one block.
+    """
+    whole = np.array([[math.nan if (value := row.number(name)) is None else value] for name in SERIES])
+    series = [row.series(name) for name in SERIES]
+    lengths = {len(values) for values in series}
+    if len(lengths) > 1 or 0 in lengths:
+        return whole
+    blocks = np.array(series)
+    moved: Float = blocks - blocks.mean(axis=1, keepdims=True) + whole
+    return moved
+
+
+def _errors(logs: Float, units: int) -> list[Error | None]:
+    """Standard error of each column of draws, corrected for the bootstrap's narrowness at few units."""
+    known = np.isfinite(logs)
+    enough = known.mean(axis=0) > 0.5
+    deviation = np.array([column[ok].std() if ok.any() else np.nan for column, ok in zip(logs.T, known.T, strict=True)])
+    correction = math.sqrt(units / (units - 1))
+    return [
+        Error(float(d) * correction, units) if ok and np.isfinite(d) else None
+        for d, ok in zip(deviation, enough, strict=True)
+    ]
