@@ -7,6 +7,7 @@ Reads results, ours or public ones; starts nothing and measures nothing. Of `har
     1  rows         results/ -> one table of rows
     2  curve        rows -> Curve: throughput at a given interactivity
     3  compare      two Curves -> Comparison, or NotComparable
+       published    the public dashboard's pages, digit for digit
     4  prose tables plots
     5  report
 """

@@ -23,7 +23,7 @@ ANALYSIS = (
     {"importers"},
     {"rows"},
     {"curve"},
-    {"compare"},
+    {"compare", "published"},
     {"prose", "tables", "plots"},
     {"report"},
 )
