@@ -83,7 +83,7 @@ def sglang_row(record: Mapping[str, Any]) -> Row:
         pp=pp,
         dp=1 if inside else dp,
         dp_attention=inside,
-        gpus=fields.count("gpus") or (tp * pp * (1 if inside else dp) if server else _needed_gpus(fields)),
+        gpus=fields.count("gpus") or (tp * pp * (1 if inside else dp) if "tp_size" in server else _needed_gpus(fields)),
         precision=fields.text("precision", "quantization"),
         acceptance_length=acceptance_length,
     )

@@ -84,7 +84,7 @@ class Fields:
     def text(self, *names: str) -> str | None:
         """One line of printable text, cut at 200 characters, or None."""
         _, value = self._first(names)
-        return None if value is None else clean_text(value)
+        return (clean_text(value) or None) if value is not None else None
 
     def needed_text(self, *names: str) -> str:
         """A text that must be there.

@@ -189,8 +189,11 @@ def _apart(one: float, other: float) -> bool:
 
 
 def _gpu(hardware: str) -> str:
-    """`b200-trt`, `mi355x-amd_0`, `cluster:b300-nv` -> the GPU's name; the rest names a runner."""
-    return re.split(r"[-_]", hardware.lower().rpartition(":")[2])[0]
+    """The GPU of `b200-trt`, `mi355x-amd_0`, `cluster:b300-nv`; the rest names a runner."""
+    name = re.split(r"[-_]", hardware.lower().rpartition(":")[2])[0].strip()
+    if not name:
+        raise UnusableRow(f"hardware is {hardware[:40]!r}, which names no GPU")
+    return name
 
 
 def _precision(fields: Fields) -> str:

@@ -34,8 +34,9 @@ def clean_model(name: str) -> str:
 
     The precision is a column of its own and leaves the name.
     """
-    last = _PRECISION.sub("", name.rstrip("/").rpartition("/")[2].lower())
-    return MODELS.get(last, last)
+    last = (name.rstrip("/ ").rpartition("/")[2] or name).lower()
+    short = _PRECISION.sub("", last) or last
+    return MODELS.get(short, short)
 
 
 def new_row(
