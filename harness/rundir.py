@@ -121,6 +121,17 @@ class PointDir:
         """
         write_json(self.point, {"row": dict(row), **facts})
 
+    def row(self) -> dict[str, object]:
+        """The row of a point that is done.
+
+        Raises:
+            ResultsError: point.json is none of ours.
+        """
+        row = read_json(self.point).get("row")
+        if not isinstance(row, dict):
+            raise ResultsError(f"{self.point}: has no row; delete the file and run again")
+        return row
+
     def reset(self) -> None:
         """Forget the point, so that it is measured again; point.json goes first."""
         self.point.unlink(missing_ok=True)
@@ -266,7 +277,7 @@ class SweepDir:
         Raises:
             ResultsError: a point.json is no row of ours.
         """
-        rows = [_row(point.point) for point in self.done()]
+        rows = [point.row() for point in self.done()]
         with atomic(self.rows) as partial, partial.open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
         return rows
@@ -284,13 +295,6 @@ class SweepDir:
         file.truncate(0)
         file.write(f"{os.getpid()} on {os.uname().nodename}")
         file.flush()
-
-
-def _row(path: Path) -> dict[str, object]:
-    row = read_json(path).get("row")
-    if not isinstance(row, dict):
-        raise ResultsError(f"{path}: has no row; delete the file and run again")
-    return row
 
 
 def _difference(there: str, asked: str) -> str:

@@ -1,0 +1,176 @@
+"""From raw files to a row: the same way right after measuring and ever after.
+
+Everything that a row says comes from the point's folder, its run's attempt and the sweep's lock, so that `mtpbench
+score` reproduces it with no server. Starts nothing, sends nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness import checks, config, metrics
+from harness.errors import ResultsError
+from harness.load import steady
+from harness.records import ClientHealth, Configuration, PointResult, Samples, read_counters
+from harness.rundir import AttemptDir, PointDir, SweepDir, read_json
+from harness.samplefile import read_meta, sample_batches
+from harness.spec import Point, Sweep, expand
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one measurement that the samples themselves do not hold; kept in the parquet file's metadata.
+
+    Attributes:
+        attempt: which start of the server.
+        started: UTC, ISO 8601.
+        prompts: what the prompt stream says of itself; `hash` must be equal in both arms.
+        aborted: None, or why the load was given up.
+        health: how well the client kept up.
+        counter_failures: readings of the server's counters that failed, as they were said.
+    """
+
+    attempt: int
+    started: str
+    prompts: dict[str, object]
+    aborted: str | None = None
+    health: ClientHealth | None = None
+    counter_failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What `rescore` did."""
+
+    points: int
+    changed: int
+
+
+def measured_facts(files: PointDir) -> Measured:
+    """The facts beside a point's samples.
+
+    Raises:
+        ResultsError: the file is not ours.
+    """
+    try:
+        return msgspec.convert(read_meta(files.requests).get("measured"), Measured)
+    except msgspec.ValidationError as error:
+        raise ResultsError(f"{files.requests}: {error}; delete the point's folder and run again") from error
+
+
+def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
+    """Score a point from its raw files and write its point.json."""
+    run = results.run(point.run.key)
+    files = run.point(point.folder)
+    facts = measured_facts(files)
+    attempt = run.attempt(facts.attempt)
+    counters = list(read_counters(files.engine)) if files.engine.exists() else []
+
+    def batches() -> Iterator[Samples]:
+        return sample_batches(files.requests)
+
+    window = steady.find(
+        batches, concurrency=point.concurrency, spec=sweep.window, target_pct=sweep.target_half_width_pct
+    )
+    scored = metrics.score(point, batches, counters, window)
+    verdicts = checks.judge(
+        point,
+        scored,
+        window,
+        configuration=_configuration(attempt),
+        prompt_hash=facts.prompts.get("hash"),
+        expected_prompt_hash=expected_prompt_hash(sweep, results),
+        aborted=facts.aborted,
+        demo=sweep.demo,
+    )
+    result = PointResult(
+        identity=_identity(sweep, point, facts, attempt),
+        estimates=scored.estimates,
+        blocks=scored.blocks,
+        stamps=_stamps(sweep, attempt),
+        invalid=verdicts.invalid,
+        warnings=verdicts.warnings,
+    )
+    files.finish(
+        result.row(),
+        measured=msgspec.to_builtins(facts),
+        window=msgspec.to_builtins(window),
+        details=dict(verdicts.details),
+    )
+    return result
+
+
+def rescore(folder: Path) -> Rescored:
+    """Compute every row of a results folder anew.
+
+    Raises:
+        ResultsError: the folder holds no sweep of ours.
+    """
+    results = SweepDir(folder)
+    if not results.lock.exists():
+        raise ResultsError(f"{folder}: no sweep.lock.yaml, so no results of `mtpbench run`; name its results folder")
+    sweep = config.load(results.lock)
+    with results.held():
+        before = _rows(results)
+        points = [p for p in expand(sweep) if results.run(p.run.key).point(p.folder).measured]
+        for point in points:
+            score_point(sweep, results, point)
+        results.rebuild()
+        after = _rows(results)
+    return Rescored(points=len(points), changed=sum(after[key] != before.get(key) for key in after))
+
+
+def expected_prompt_hash(sweep: Sweep, results: SweepDir) -> object:
+    """The prompt stream's hash in the sweep's first measured point: all others must have the same."""
+    for point in expand(sweep):
+        files = results.run(point.run.key).point(point.folder)
+        if files.measured:
+            return measured_facts(files).prompts.get("hash")
+    return None
+
+
+def _rows(results: SweepDir) -> dict[Path, object]:
+    return {files.path: read_json(files.point).get("row") for files in results.done()}
+
+
+def _configuration(attempt: AttemptDir) -> Configuration | None:
+    if not attempt.configuration.exists():
+        return None
+    return msgspec.convert(read_json(attempt.configuration), Configuration)
+
+
+def _stamps(sweep: Sweep, attempt: AttemptDir) -> tuple[str, ...]:
+    recorded = read_json(attempt.argv).get("stamps", [])
+    assert isinstance(recorded, list)
+    return (*recorded, *(("demo",) if sweep.demo else ()))
+
+
+def _identity(sweep: Sweep, point: Point, facts: Measured, attempt: AttemptDir) -> Mapping[str, object]:
+    run, workload = point.run, point.workload
+    provenance = read_json(attempt.provenance)
+    return {
+        "sweep": sweep.name,
+        "run_key": run.key,
+        "pair_key": run.baseline.key,
+        "workload": workload.name,
+        "model": run.model.name,
+        "gpu": run.gpu.name,
+        "gpus": run.parallel.gpus,
+        "precision": run.precision,
+        "engine": run.engine.name,
+        "engine_version": provenance.get("engine_version"),
+        **run.parallel.model_dump(),
+        "draft_tokens": run.mtp.draft_tokens,
+        "forced_acceptance_length": run.mtp.forced_acceptance_length,
+        "isl": workload.isl,
+        "osl": workload.osl,
+        "concurrency": point.concurrency,
+        "launch": point.launch,
+        "attempt": facts.attempt,
+        "node": provenance.get("node"),
+        "started": facts.started,
+        "emulated": run.engine.name == "emulator",
+        "prompt_hash": facts.prompts.get("hash"),
+        "demo": sweep.demo,
+    }

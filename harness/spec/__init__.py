@@ -1,0 +1,31 @@
+"""What is asked for: the nouns of a sweep, as frozen values. No files, no clocks, no sockets.
+
+A `Sweep` is one YAML file with every name resolved. `expand` turns it into `Point`s, in the order in which they are
+measured. Everything here is hashable, validated on construction and dumps to plain data that validates again.
+"""
+
+from harness.spec.base import Spec
+from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
+from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
+from harness.spec.sweep import Ladder, Sweep, WindowSpec, expand
+
+__all__ = [
+    "Acceptance",
+    "EngineSpec",
+    "Gpu",
+    "Ladder",
+    "Model",
+    "Mtp",
+    "Parallel",
+    "Point",
+    "Prices",
+    "Run",
+    "Sampling",
+    "ServerSettings",
+    "Spec",
+    "Sweep",
+    "Vendor",
+    "WindowSpec",
+    "Workload",
+    "expand",
+]

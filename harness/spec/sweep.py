@@ -1,0 +1,246 @@
+"""A Sweep: one YAML file with every name resolved, the Runs that it means, and the order in which they are measured."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
+from harness.spec.facts import Gpu, Model, Workload
+from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
+
+
+class Ladder(Spec):
+    """Concurrencies by doubling between two ends, then refined where the curve would move by more than asked."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: Annotated[int, Field(gt=0, alias="from")]
+    to: Positive
+    refine_pct: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.to < self.from_:
+            raise ValueError(f"to: {self.to} lies below from: {self.from_}")
+        return self
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The ladder before refinement: from, 2 from, 4 from, ..., to."""
+        doubled = []
+        value = self.from_
+        while value < self.to:
+            doubled.append(value)
+            value *= 2
+        return (*doubled, self.to)
+
+
+class WindowSpec(Spec):
+    """How long a point is measured.
+
+    Attributes:
+        min_s: shortest window, seconds.
+        max_s: the cap; a point stopped by it says so.
+    """
+
+    min_s: Annotated[float, Field(gt=0)] = 30.0
+    max_s: Annotated[float, Field(gt=0)] = 600.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_s < self.min_s:
+            raise ValueError(f"max_s: {self.max_s:g} lies below min_s: {self.min_s:g}")
+        return self
+
+
+def _kind_of_concurrency(value: object) -> str:
+    return "ladder" if isinstance(value, Mapping | Ladder) else "list"
+
+
+def _kind_of_acceptance(value: object) -> str:
+    return "word" if isinstance(value, str) else "number"
+
+
+Concurrency = Annotated[
+    Annotated[tuple[Positive, ...], Field(strict=False, min_length=1), Tag("list")] | Annotated[Ladder, Tag("ladder")],
+    Discriminator(_kind_of_concurrency),
+]
+
+DraftTokens = Annotated[int, Field(ge=0, le=16)]
+
+AcceptanceKind = Annotated[
+    Annotated[Literal["natural", "golden"], Tag("word")] | Annotated[float, Field(ge=1), Tag("number")],
+    Discriminator(_kind_of_acceptance),
+]
+
+
+class Sweep(Spec):
+    """One YAML file, every name in it resolved.
+
+    Attributes:
+        mtp: draft tokens of each arm; 0 is Off.
+        acceptance: how drafts are accepted in each MTP arm: natural, golden, or a forced length.
+        target_half_width_pct: precision at which a point may stop early, % of throughput and interactivity.
+        launches: starts of every Run: the replicate behind an interval.
+        runs: Runs given whole instead of by arms; they compare only by force.
+        demo: a short run for looking at: never gives a verdict.
+    """
+
+    name: Name
+    model: Model
+    revision: str | None = None
+    gpu: Gpu
+    precision: Name
+    engine: EngineSpec
+    tp: Positive = 1
+    pp: Positive = 1
+    ep: Positive = 1
+    dp: Positive = 1
+    max_running_requests: Positive
+    max_graph_requests: Positive | None = None
+    chunked_prefill_tokens: Positive | None = None
+    memory_fraction: Fraction | None = None
+    mtp: Annotated[tuple[DraftTokens, ...], Field(strict=False, min_length=1)]
+    acceptance: Annotated[tuple[AcceptanceKind, ...], Field(strict=False, min_length=1)] = ("natural",)
+    workload: Workload
+    concurrency: Concurrency
+    target_half_width_pct: Annotated[float, Field(gt=0)] | None = None
+    window: WindowSpec = WindowSpec()
+    launches: Positive = 1
+    demo: bool = False
+    runs: Annotated[tuple[Run, ...], Sequence] = ()
+
+    @property
+    def concurrencies(self) -> tuple[int, ...]:
+        """The concurrencies that are asked for outright."""
+        return self.concurrency.steps if isinstance(self.concurrency, Ladder) else self.concurrency
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        faults = tuple(self._faults())
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        """Every impossible combination, as `key: what is wrong`."""
+        yield from _twice("concurrency", self.concurrencies)
+        yield from _twice("mtp", self.mtp)
+        most = max(self.concurrencies)
+        if most > self.max_running_requests:
+            yield (
+                f"max_running_requests: {self.max_running_requests} lies below the highest concurrency, {most}: "
+                "requests would queue in the server; raise it, or ask for fewer users"
+            )
+        if self.context > self.model.context:
+            yield (
+                f"workload: needs {self.context} tokens of context, {self.model.name} has {self.model.context}; "
+                "take shorter lengths"
+            )
+        if any(self.mtp) and not self.model.mtp_modules:
+            yield f"mtp: {self.model.name} has no MTP module; leave only off"
+        yield from self._acceptance_faults()
+        yield from self._run_faults(most)
+
+    def _acceptance_faults(self) -> Iterator[str]:
+        for draft_tokens in filter(None, self.mtp):
+            try:
+                forced = [self._forced(draft_tokens, acceptance) for acceptance in self.acceptance]
+            except ValueError as e:
+                yield str(e)
+                continue
+            yield from _twice(f"acceptance: with {draft_tokens} draft tokens", forced)
+            yield from (
+                f"acceptance: {draft_tokens} draft tokens give at most {draft_tokens + 1} tokens a step, not {length:g}"
+                for length in forced
+                if length is not None and length > draft_tokens + 1
+            )
+
+    def _run_faults(self, most: int) -> Iterator[str]:
+        yield from _twice("runs", [run.key for run in self.runs])
+        if self.runs and {run.mtp.draft_tokens for run in self.runs} != set(self.mtp):
+            yield f"mtp: {list(self.mtp)} is not what the runs have; leave it out, they say it themselves"
+        for number, run in enumerate(self.runs):
+            if run.settings.max_running_requests < most:
+                yield f"runs: [{number}] has max_running_requests below the highest concurrency, {most}"
+            if run.settings.context < self.context:
+                yield f"runs: [{number}] has settings.context below {self.context}, which the workload needs"
+
+    @property
+    def context(self) -> int:
+        """Longest prompt + output that the server must hold, tokens; speculation may overshoot by 16."""
+        return self.workload.isl + self.workload.osl + 16
+
+    def arms(self) -> Iterator[Mtp]:
+        """Off first where it is asked for, then each draft length with each kind of acceptance."""
+        for draft_tokens in self.mtp:
+            if not draft_tokens:
+                yield Mtp()
+                continue
+            for acceptance in self.acceptance:
+                yield Mtp(
+                    draft_tokens=draft_tokens,
+                    forced_acceptance_length=self._forced(draft_tokens, acceptance),
+                )
+
+    def _forced(self, draft_tokens: int, acceptance: str | float) -> float | None:
+        if acceptance == "natural":
+            return None
+        if isinstance(acceptance, float):
+            return acceptance
+        golden = self.model.golden
+        if golden is None:
+            raise ValueError(f"acceptance: {self.model.name} has no golden table; give a number or natural")
+        if draft_tokens not in golden.by_draft_tokens:
+            raise ValueError(f"acceptance: golden table {golden.name} has no entry for {draft_tokens} draft tokens")
+        return golden.by_draft_tokens[draft_tokens]
+
+    def all_runs(self) -> tuple[Run, ...]:
+        """Every Run: one for each arm, or those that the file gives whole."""
+        if self.runs:
+            return self.runs
+        settings = ServerSettings(
+            max_running_requests=self.max_running_requests,
+            max_graph_requests=self.max_graph_requests,
+            chunked_prefill_tokens=self.chunked_prefill_tokens,
+            memory_fraction=self.memory_fraction,
+            context=self.context,
+        )
+        return tuple(
+            Run(
+                model=self.model,
+                revision=self.revision,
+                gpu=self.gpu,
+                precision=self.precision,
+                engine=self.engine,
+                parallel=Parallel(tp=self.tp, pp=self.pp, ep=self.ep, dp=self.dp),
+                settings=settings,
+                mtp=mtp,
+            )
+            for mtp in self.arms()
+        )
+
+
+def _twice(key: str, values: Iterable[object]) -> Iterator[str]:
+    """Entries that stand in a list more than once: two points would claim one folder."""
+    seen: list[object] = []
+    for value in values:
+        if value in seen:
+            yield f"{key}: {'natural' if value is None else value} is there twice; leave one out"
+        seen.append(value)
+
+
+def expand(sweep: Sweep) -> tuple[Point, ...]:
+    """All points in measuring order.
+
+    Arms alternate over launches (Off first, then MTP first), so that neither owns the warm machine. Within a launch
+    concurrency goes up: each point is a few minutes, and the short ones tell early whether anything is wrong.
+    """
+    runs = sweep.all_runs()
+    return tuple(
+        Point(run=run, workload=sweep.workload, concurrency=concurrency, launch=launch)
+        for launch in range(sweep.launches)
+        for run in (runs if launch % 2 == 0 else runs[::-1])
+        for concurrency in sweep.concurrencies
+    )

@@ -1,0 +1,202 @@
+"""Measure a sweep: for each launch of each Run serve it, for each of its points hold the load, save, score, show.
+
+Resumes by what lies in the folder, saves raw samples before anything is computed, and starts a server anew when it
+dies: the point in flight is then a row that says so, the rest of the launch is measured on the next start.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+
+from harness import config, load, prompts
+from harness.errors import ServerDied, UserError
+from harness.launch.leftovers import reap_leftovers
+from harness.load.steady import StopRule
+from harness.progress import Progress
+from harness.prompts import PromptStream
+from harness.records import PointResult, write_jsonl
+from harness.rundir import PointDir, SweepDir, atomic, write_text
+from harness.samplefile import write_samples
+from harness.scoring import Measured, score_point
+from harness.server import Server, serve
+from harness.spec import Point, Sweep, expand
+
+logger = logging.getLogger(__name__)
+
+_SETTLE_LIMIT_S = 60.0
+_SETTLE_LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step needs: the sweep, where it lands, and who watches."""
+
+    sweep: Sweep
+    results: SweepDir
+    progress: Progress
+
+    def files(self, point: Point) -> PointDir:
+        return self.results.run(point.run.key).point(point.folder)
+
+
+async def run_sweep(
+    sweep: Sweep, folder: Path, *, only: str | None = None, retry_invalid: bool = False
+) -> list[dict[str, object]]:
+    """Measure what is missing of a sweep.
+
+    Args:
+        sweep: what is asked.
+        folder: where the results lie or will lie.
+        only: a glob over `<run key>/<point>`; other points are left for another time.
+        retry_invalid: measure points again whose row is invalid.
+
+    Returns:
+        All rows of the folder, those of earlier calls included.
+
+    Raises:
+        UserError: the folder is in use or another sweep's, or `only` matches nothing.
+        ServerError: a server did not come up; what was measured before stays.
+    """
+    results = SweepDir(folder)
+    with results.held(), _terminated_is_cancelled():
+        results.claim(config.dump(sweep))
+        await reap_leftovers(folder)
+        asked = _selected(expand(sweep), only)
+        if retry_invalid:
+            _forget_invalid(results)
+        todo = [point for point in asked if not results.run(point.run.key).point(point.folder).done]
+        with Progress(total=len(asked), done=len(asked) - len(todo)) as progress:
+            work = _Work(sweep, results, progress)
+            todo = _score_leftovers(work, todo)
+            for _, points in groupby(todo, key=lambda point: (point.run.key, point.launch)):
+                await _measure_launch(work, list(points))
+        return results.rebuild()
+
+
+async def _measure_launch(work: _Work, points: list[Point]) -> None:
+    """Points of one launch on one server, or on several where one dies."""
+    while points:
+        points = points[await _measure_on_one_server(work, points) :]
+
+
+async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
+    """Measure on a new server until the points are done or it dies; how many have a row now."""
+    run = points[0].run
+    folder = work.results.run(run.key)
+    write_text(folder.run, run.model_dump_json(indent=1) + "\n")
+    attempt = folder.new_attempt()
+    work.progress.starting(run, points[0].launch)
+    try:
+        async with serve(run, attempt, on_wait=partial(work.progress.waiting, run)) as server:
+            work.progress.ready(run, server.ready_s)
+            stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
+            for point in points:
+                await _settle(server)
+                if await _measure_point(work, server, attempt.number, stream, point) == "server_died":
+                    break
+    except ServerDied:
+        # Between two points nothing is lost; but a server that dies before its first point will do so again.
+        if not work.files(points[0]).done:
+            raise
+    return sum(work.files(point).done for point in points)
+
+
+async def _measure_point(work: _Work, server: Server, attempt: int, stream: PromptStream, point: Point) -> str | None:
+    """Measure, save raw, score, show; why the load was given up, if it was."""
+    stop = StopRule(point.concurrency, work.sweep.window, work.sweep.target_half_width_pct)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    measured = await load.measure(
+        server.engine,
+        server.endpoint,
+        point,
+        stream,
+        stop,
+        died=server.died,
+        eos_ids=frozenset(point.run.model.eos_token_ids),
+        on_progress=lambda now: work.progress.measuring(point, now.elapsed_s, stop.expected_s, f"{now.finished} done"),
+    )
+    facts = Measured(
+        attempt=attempt,
+        started=started,
+        prompts=stream.facts(),
+        aborted=measured.aborted,
+        health=measured.health,
+        counter_failures=measured.counter_failures,
+    )
+    _save(work.files(point), measured, facts)
+    _score(work, point)
+    return measured.aborted
+
+
+def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:
+    """Raw files before anything is computed: a bug in a metric must not cost an hour of GPU."""
+    with atomic(files.engine) as partial_file:
+        write_jsonl(partial_file, measured.counters)
+    with atomic(files.requests) as partial_file:
+        write_samples(partial_file, measured.samples, {"measured": msgspec.to_builtins(facts)})
+
+
+def _score(work: _Work, point: Point) -> PointResult:
+    result = score_point(work.sweep, work.results, point)
+    work.results.rebuild()
+    work.progress.finished(point, result)
+    return result
+
+
+def _score_leftovers(work: _Work, points: Sequence[Point]) -> list[Point]:
+    """Score points whose raw files an interrupted harness left; the others still need a server."""
+    for point in points:
+        if work.files(point).measured:
+            _score(work, point)
+    return [point for point in points if not work.files(point).done]
+
+
+async def _settle(server: Server) -> None:
+    """Wait until the server has let go of the last point's requests: they would run beside the next one's.
+
+    A prefix cache that is on is emptied, so that every point starts alike.
+    """
+    deadline = asyncio.get_running_loop().time() + _SETTLE_LIMIT_S
+    while not server.died.is_set() and asyncio.get_running_loop().time() < deadline:
+        counters = await server.counters()
+        if not counters.running and not counters.waiting:
+            break
+        await asyncio.sleep(_SETTLE_LOOK_S)
+    else:
+        logger.warning("%s: requests of the last point are still running", server.endpoint.base_url)
+    await server.reset_prefix_cache()
+
+
+def _selected(points: Sequence[Point], only: str | None) -> list[Point]:
+    chosen = [p for p in points if only is None or fnmatch(f"{p.run.key}/{p.folder}", only)]
+    if not chosen:
+        raise UserError(f"--only {only}: matches no point; the first is {points[0].run.key}/{points[0].folder}")
+    return chosen
+
+
+def _forget_invalid(results: SweepDir) -> None:
+    for files in results.done():
+        if files.row().get("invalid"):
+            files.reset()
+
+
+@contextmanager
+def _terminated_is_cancelled() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: the server is stopped and the folder stays whole."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
