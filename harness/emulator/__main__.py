@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from zlib import crc32
 
 from harness.config import load_file, packaged_configs
 from harness.emulator import faults
@@ -16,6 +17,7 @@ from harness.emulator.acceptance import NATURAL_RATE, OFF, Speculation
 from harness.emulator.profile import Limits, Profile
 from harness.emulator.server import Server
 from harness.emulator.settings import Settings
+from harness.emulator.toy import EOS
 from harness.errors import UserError
 
 logger = logging.getLogger("harness.emulator")
@@ -45,8 +47,16 @@ def parser() -> argparse.ArgumentParser:
     this.add_argument("--context", type=int, default=8192, help="longest prompt + output, tokens")
     this.add_argument("--kv-tokens", type=int, help="KV pool; default: every running request at full context")
     this.add_argument("--draft-tokens", type=int, default=0, help="0 is Off")
-    this.add_argument("--acceptance-length", type=float, help=f"mean tokens a step; default: rate {NATURAL_RATE}")
-    this.add_argument("--seed", type=int, default=0, help="of the drafts that are accepted")
+    this.add_argument("--acceptance-length", type=float, help="mean tokens a step, whatever is natural")
+    this.add_argument(
+        "--natural-lengths",
+        nargs="+",
+        default=[],
+        metavar="DRAFTS=LENGTH",
+        help=f"natural acceptance lengths; without one, a draft is accepted at a rate of {NATURAL_RATE}",
+    )
+    this.add_argument("--eos-token-id", type=int, default=EOS, help="ends a text, under the fault early_eos")
+    this.add_argument("--seed", type=int, help="of the drafts that are accepted; default: from the served name")
     this.add_argument("--speed", type=float, default=1.0, help="virtual seconds in a real one")
     this.add_argument("--send-log", type=Path, metavar="FOLDER", help="true send times go to <served name>.jsonl here")
     this.add_argument("--fault", action="append", default=[], help="misbehave; see below")
@@ -67,7 +77,7 @@ def settings(argv: list[str]) -> Settings:
             chunked_prefill_tokens=asked.chunked_prefill_tokens,
             kv_tokens=asked.kv_tokens,
         )
-        speculation = _speculation(asked.draft_tokens, asked.acceptance_length)
+        speculation = _speculation(asked.draft_tokens, asked.acceptance_length, asked.natural_lengths)
     except ValueError as fault:
         raise UserError(str(fault)) from fault
     return Settings(
@@ -81,7 +91,8 @@ def settings(argv: list[str]) -> Settings:
         profile=_profile(asked.profile),
         limits=limits,
         speculation=speculation,
-        seed=asked.seed,
+        eos=asked.eos_token_id,
+        seed=crc32(asked.served_model_name.encode()) if asked.seed is None else asked.seed,
         speed=asked.speed,
         send_log=asked.send_log and asked.send_log / f"{asked.served_model_name}.jsonl",
         faults=tuple(map(faults.parse, asked.fault)),
@@ -99,12 +110,12 @@ def _profile(name: str) -> Profile:
     return load_file(folder / f"{name}.yaml", Profile)
 
 
-def _speculation(draft_tokens: int, acceptance_length: float | None) -> Speculation:
+def _speculation(draft_tokens: int, forced: float | None, natural: list[str]) -> Speculation:
     if not draft_tokens:
         return OFF
-    if acceptance_length is None:
-        return Speculation(draft_tokens)
-    return Speculation.of_length(draft_tokens, acceptance_length)
+    lengths = {int(drafts): float(length) for drafts, _, length in (pair.partition("=") for pair in natural)}
+    length = lengths.get(draft_tokens) if forced is None else forced
+    return Speculation(draft_tokens) if length is None else Speculation.of_length(draft_tokens, length)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from harness.emulator.asks import Ask
 from harness.emulator.faults import Faults
-from harness.emulator.sendlog import Sent
+from harness.emulator.sendlog import SendLog, Sent
 from harness.emulator.toy import Continuation
 from harness.emulator.wire import DONE, Chunks, Wording, error
 
@@ -21,28 +22,35 @@ class Twist:
     """What goes wrong with one answer.
 
     Attributes:
+        last: tokens after which it ends, before its time where they are fewer than asked for.
         over: completion tokens that the final usage reports too many.
-        short: tokens by which it ends early.
+        eos_at: index of an EOS among its tokens; None for none.
         cut_at, error_at: tokens after which its connection is cut, or an error event ends it.
     """
 
+    last: int
     over: int = 0
-    short: int = 0
+    eos_at: int | None = None
     cut_at: int | None = None
     error_at: int | None = None
 
     @classmethod
-    def of(cls, faults: Faults, number: int, max_tokens: int) -> "Twist":
+    def of(cls, faults: Faults, ask: Ask, number: int) -> "Twist":
         """What the faults that have begun do to request `number`."""
-        middle = max(1, max_tokens // 2)
+        wanted = ask.output_tokens
+        eos_at = faults.whole("early_eos")
+        last = max(1, wanted - (faults.whole("short_output") or 0))
+        if eos_at is not None and not ask.ignore_eos:
+            last = min(last, eos_at + 1)
 
         def hit(name: str) -> int | None:
             share = faults.value(name)
-            return middle if share is not None and _chosen(number, share) else None
+            return max(1, wanted // 2) if share is not None and _chosen(number, share) else None
 
         return cls(
-            over=int(faults.value("wrong_usage") or 0),
-            short=min(int(faults.value("short_output") or 0), max_tokens - 1),
+            last=last,
+            over=faults.whole("wrong_usage") or 0,
+            eos_at=eos_at,
             cut_at=hit("drop_connections"),
             error_at=hit("stream_errors"),
         )
@@ -58,6 +66,7 @@ class Answer:
 
     Args:
         transport: None collects the tokens for an answer that does not stream.
+        log: told of the request just before its client can see that it has ended.
 
     Attributes:
         ended: resolves with the finish reason, or None when the connection is to be dropped.
@@ -65,7 +74,13 @@ class Answer:
     """
 
     def __init__(
-        self, wording: Wording, sent: Sent, text: Continuation, twist: Twist, transport: asyncio.Transport | None
+        self,
+        wording: Wording,
+        sent: Sent,
+        text: Continuation,
+        twist: Twist,
+        transport: asyncio.Transport | None,
+        log: SendLog,
     ) -> None:
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self.ids: list[int] = []
@@ -74,14 +89,15 @@ class Answer:
         self._twist = twist
         self._chunks = Chunks(wording)
         self._transport = transport
-        self._last = sent.max_tokens - twist.short
+        self._log = log
 
     def deliver(self, tokens: int) -> None:
         """The engine has `tokens` for it in all."""
         if self.ended.done():
             return
-        tokens = min(tokens, self._last)
-        reason = None if tokens < self._last else "length" if not self._twist.short else "stop"
+        last = self._twist.last
+        tokens = min(tokens, last)
+        reason = None if tokens < last else "length" if last == self.sent.max_tokens else "stop"
         self._send_tokens(tokens, reason)
         if self._twist.cut_at is not None and tokens >= self._twist.cut_at:
             self._end(None, "drop_connections")
@@ -96,6 +112,11 @@ class Answer:
             self._write(self._chunks.tokens([], len(self.ids), "abort"))
             self._close("abort")
 
+    def gone(self) -> None:
+        """Its client has left."""
+        if not self.sent.end:
+            self._end(None, "gone")
+
     def _send_tokens(self, tokens: int, reason: str | None) -> None:
         new = self._text.ids(len(self.ids), tokens)
         if not self.ids:
@@ -107,19 +128,19 @@ class Answer:
         self._write(chunk)
 
     def _break(self) -> None:
-        event = error(
-            "EngineCore encountered an issue. See stack trace for the root cause.", 500, "InternalServerError"
-        )
-        self._write(b"data: " + msgspec.json.encode(event) + b"\n\n" + DONE)
-        self._end("error", "stream_errors")
+        message = "EngineCore encountered an issue. See stack trace for the root cause."
+        event = msgspec.json.encode(error(message, 500, "InternalServerError"))
+        self._end("error", "stream_errors", b"data: " + event + b"\n\n" + DONE)
 
     def _close(self, reason: str) -> None:
-        self._write(self._chunks.closing(len(self.ids) + self._twist.over))
-        self._end(reason, reason)
+        self._end(reason, reason, self._chunks.closing(len(self.ids) + self._twist.over))
 
-    def _end(self, reason: str | None, said: str) -> None:
+    def _end(self, reason: str | None, said: str, last: bytes = b"") -> None:
         self.sent.end = said
-        self.ended.set_result(reason)
+        self._log.write(self.sent)
+        self._write(last)
+        if not self.ended.done():
+            self.ended.set_result(reason)
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None and not self._transport.is_closing():

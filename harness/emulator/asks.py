@@ -34,6 +34,7 @@ class Ask(msgspec.Struct):
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     return_token_ids: bool = False
+    ignore_eos: bool = False
 
     @property
     def chat(self) -> bool:

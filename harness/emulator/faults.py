@@ -28,7 +28,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "wrong_usage": (1, "the final usage reports VALUE completion tokens too many"),
     "wrong_prompt_tokens": (1, "usage reports VALUE prompt tokens too many"),
     "short_output": (1, "streams end VALUE tokens early, finish reason `stop`"),
-    "early_eos": (4, "output token VALUE is EOS, and the text goes on"),
+    "early_eos": (4, "output token VALUE, from 0, is EOS: the text ends there, or goes on under `ignore_eos`"),
     "stop_drafting": (1, "the server says that MTP is on and drafts nothing"),
     "draft_in_off": (1, "an Off server drafts VALUE tokens a step"),
     "accept": (1.2, "drafts are accepted as if VALUE tokens a step had been asked for"),
@@ -97,6 +97,11 @@ class Faults:
         """VALUE of a fault that has begun; None otherwise."""
         fault = self._faults.get(name)
         return fault.value if fault is not None and self._since_s(fault) >= 0 else None
+
+    def whole(self, name: str) -> int | None:
+        """VALUE as a whole number."""
+        value = self.value(name)
+        return None if value is None else int(value)
 
     def slowness(self, _t_s: float) -> float:
         """Factor on the time of a step that starts now: `slow_down` and `oscillate`."""

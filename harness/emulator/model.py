@@ -36,6 +36,8 @@ class Sequence:
     """A request inside the engine.
 
     Attributes:
+        arrived_s: when it came.
+        queued_s: how long it waited for its first step; None while it does.
         generated: tokens delivered so far.
         to_prefill: tokens whose KV must still be computed before the next one can be sampled.
     """
@@ -43,6 +45,8 @@ class Sequence:
     request: int
     prompt_tokens: int
     max_tokens: int
+    arrived_s: float
+    queued_s: float | None = None
     generated: int = 0
     to_prefill: int = 0
 
@@ -57,7 +61,8 @@ class Tally:
     """Cumulative counters, with the meaning that vLLM gives them.
 
     The last step of a request may accept more drafts than the request still wanted: they count as accepted and not as
-    generated. Prompt tokens count once, with the first token, however often a preemption computes them again.
+    generated. Prompt tokens count once, with the first token, however often a preemption computes them again. Time in
+    the queue counts when a request ends.
     """
 
     steps: int = 0
@@ -68,6 +73,7 @@ class Tally:
     generation_tokens: int = 0
     requests: int = 0
     preemptions: int = 0
+    queue_s: float = 0.0
 
 
 class EngineModel:
@@ -116,7 +122,7 @@ class EngineModel:
                 f"{prompt_tokens} prompt and {max_tokens} output tokens exceed the context of {self.limits.context}"
             )
         self._submitted += 1
-        sequence = Sequence(request, prompt_tokens, max_tokens)
+        sequence = Sequence(request, prompt_tokens, max_tokens, at_s)
         heapq.heappush(self._arrivals, (at_s, self._submitted, sequence))
 
     def abort(self, request: int) -> None:
@@ -168,6 +174,8 @@ class EngineModel:
             generation_tokens=float(tally.generation_tokens),
             requests=float(tally.requests),
             preemptions=float(tally.preemptions),
+            queue_s=tally.queue_s,
+            queued_requests=float(tally.requests),
             running=float(len(self._prefilling) + len(self._decoding)),
             waiting=float(len(self._waiting)),
             kv_usage=self._kv_tokens / self.limits.pool,
@@ -215,6 +223,8 @@ class EngineModel:
             if self._kv_tokens + sequence.context + 1 + self._growth() > self.limits.pool:
                 return
             self._prefilling.append(self._waiting.popleft())
+            if sequence.queued_s is None:
+                sequence.queued_s = self.now_s - sequence.arrived_s
             self._kv_tokens += sequence.context
             budget -= sequence.to_prefill
             running += 1
@@ -270,6 +280,7 @@ class EngineModel:
             self._decoding = [s for s in self._decoding if s.generated < s.max_tokens]
             self._kv_tokens -= sum(sequence.context for sequence in finished)
             self.tally.requests += len(finished)
+            self.tally.queue_s += sum(sequence.queued_s or 0.0 for sequence in finished)
         self._context = sum([s.prompt_tokens + s.generated for s in self._decoding])
 
     def _leave(self, batch: list[Sequence], sequence: Sequence) -> None:

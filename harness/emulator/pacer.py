@@ -41,8 +41,10 @@ class Pacer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Step until the engine hangs, or the task is cancelled."""
-        while not self._hangs():
+        """Step until the task is cancelled."""
+        while True:
+            if self._hangs():
+                await asyncio.Event().wait()
             end_s = self.model.begin()
             if end_s is None:
                 self._wake.clear()

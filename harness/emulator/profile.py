@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from harness.spec import Spec, Text
+from harness.spec.base import Spec, Text
 
 Seconds = Annotated[float, Field(ge=0)]
 

@@ -30,25 +30,23 @@ class Sent(msgspec.Struct, kw_only=True):
     arrived_ns: int
     sent_ns: list[int]
     tokens: list[int]
-    end: str = "gone"
+    end: str = ""
 
 
 class SendLog:
-    """The file that requests are appended to; without a path nothing is kept."""
+    """The file that requests are appended to; without a path nothing is kept.
+
+    Unbuffered: the process may die at any moment, and is told to in tests.
+    """
 
     def __init__(self, path: Path | None) -> None:
-        self._file = None if path is None else path.open("ab")
+        self._file = None if path is None else path.open("ab", buffering=0)
         self._encode = msgspec.json.Encoder().encode
 
     def write(self, sent: Sent) -> None:
         """Append a request that has ended."""
         if self._file is not None:
             self._file.write(self._encode(sent) + b"\n")
-
-    def flush(self) -> None:
-        """Put everything into the file: the process may be about to die."""
-        if self._file is not None:
-            self._file.flush()
 
 
 def read_sends(path: Path) -> Iterator[Sent]:

@@ -50,6 +50,7 @@ class Server:
         self._created = time.time()
         self._answers: dict[int, Answer] = {}
         self._asked = 0
+        self._listener: asyncio.Server | None = None
         self._name = "stranger" if self._faults.ever("stranger") else settings.served_model_name
         self._model = EngineModel(
             settings.profile,
@@ -82,8 +83,10 @@ class Server:
 
     async def _serve(self, stop: asyncio.Event) -> None:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=4096)
-        await site.start()
+        assert self._runner.server is not None
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._runner.server, self._settings.host, self._settings.port, backlog=4096
+        )
         logger.info("serving %s on port %d", self._settings.profile.name, self._settings.port)
         pacing = asyncio.create_task(self._pacer.run())
         stopping = asyncio.create_task(stop.wait())
@@ -93,8 +96,8 @@ class Server:
         pacing.cancel()
         for answer in list(self._answers.values()):
             answer.abort()
+        self._listener.close()
         await self._runner.cleanup()
-        self._log.flush()
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=2**28)
@@ -126,7 +129,7 @@ class Server:
         return web.Response()
 
     async def _version(self, _request: web.Request) -> web.Response:
-        return web.json_response({"version": self._described()["version"]})
+        return web.json_response({"version": self._described()["engine_version"]})
 
     async def _models(self, _request: web.Request) -> web.Response:
         card = {"id": self._name, "object": "model", "created": int(self._created), "owned_by": "mtpbench"}
@@ -149,7 +152,7 @@ class Server:
         if (other := self._faults.ever("other_config")) is not None:
             said |= {"tp": int(other.value), "precision": "other"}
         if self._faults.ever("other_version") is not None:
-            said["version"] = f"{VERSION}+other"
+            said["engine_version"] = f"{VERSION}+other"
         return said
 
     async def _tokenize(self, request: web.Request) -> web.Response:
@@ -160,8 +163,8 @@ class Server:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         if self._faults.begin():
             self._schedule_ends()
-        if (status := self._faults.value("refuse")) is not None:
-            return _refusal("The engine is overloaded.", int(status), "ServiceUnavailable")
+        if (status := self._faults.whole("refuse")) is not None:
+            return _refusal("The engine is overloaded.", status, "ServiceUnavailable")
         body = await request.read()
         arrived_ns = time.monotonic_ns()
         try:
@@ -179,13 +182,12 @@ class Server:
     async def _answer(self, request: web.Request, ask: Ask, ids: list[int], arrived_ns: int) -> web.StreamResponse:
         number = self._asked
         self._asked += 1
-        twist = Twist.of(self._faults, number, ask.output_tokens)
+        twist = Twist.of(self._faults, ask, number)
         wording = self._wording(ask, ids, number)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         if ask.stream:
             response.enable_chunked_encoding()
             await response.prepare(request)
-        eos_at = self._faults.value("early_eos")
         answer = Answer(
             wording,
             Sent(
@@ -197,11 +199,12 @@ class Server:
                 sent_ns=[],
                 tokens=[],
             ),
-            Continuation(ids, None if eos_at is None else int(eos_at)),
+            Continuation(ids, self._settings.eos, twist.eos_at),
             twist,
             request.transport if ask.stream else None,
+            self._log,
         )
-        reason = await self._worked_on(number, answer, len(ids), ask.output_tokens - twist.short)
+        reason = await self._worked_on(number, answer, len(ids), twist.last)
         if reason is None and request.transport is not None:
             request.transport.abort()
         if ask.stream:
@@ -216,9 +219,9 @@ class Server:
             return await answer.ended
         finally:
             del self._answers[number]
+            answer.gone()
             if answer.sent.end not in ("length", "stop"):
                 self._model.abort(number)
-            self._log.write(answer.sent)
 
     def _wording(self, ask: Ask, ids: list[int], number: int) -> Wording:
         mute = self._faults.value("no_usage") is not None
@@ -229,7 +232,7 @@ class Server:
             model=self._name,
             created=int(time.time()),
             prompt=ids,
-            prompt_tokens=len(ids) + int(self._faults.value("wrong_prompt_tokens") or 0),
+            prompt_tokens=len(ids) + (self._faults.whole("wrong_prompt_tokens") or 0),
             usage=options.include_usage and not mute,
             continuous=options.include_usage and options.continuous_usage_stats and not mute,
             token_ids=ask.return_token_ids,
@@ -245,19 +248,17 @@ class Server:
         """Set the clocks of the faults that take the server away."""
         loop = asyncio.get_running_loop()
         if (die := self._faults.ever("die")) is not None:
-            loop.call_later(die.after_s, self._die, int(die.value))
+            loop.call_later(die.after_s, os._exit, int(die.value))
         if (leave := self._faults.ever("refuse_connections")) is not None:
-            loop.call_later(leave.after_s, lambda: loop.create_task(self._leave()))
+            loop.call_later(leave.after_s, self._leave)
 
-    def _die(self, status: int) -> None:
-        self._log.flush()
-        os._exit(status)
-
-    async def _leave(self) -> None:
-        for site in list(self._runner.sites):
-            await site.stop()
-        if self._runner.server is not None:
-            await self._runner.server.shutdown(0)
+    def _leave(self) -> None:
+        """Stop listening, and drop every connection there is."""
+        assert self._listener is not None
+        assert self._runner.server is not None
+        self._listener.close()
+        for connection in self._runner.server.connections:
+            connection.force_close()
 
 
 def _acted_out(asked: Speculation, faults: Faults) -> Speculation:

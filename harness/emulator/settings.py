@@ -8,6 +8,7 @@ from typing import Final
 from harness.emulator.acceptance import Speculation
 from harness.emulator.faults import Fault
 from harness.emulator.profile import Limits, Profile
+from harness.emulator.toy import EOS
 
 VERSION: Final = version("mtpbench")
 
@@ -19,6 +20,7 @@ class Settings:
     Attributes:
         model, precision, parallel, max_graph_requests: reported, acted on by nothing: a profile is of a whole server.
         speculation: as asked for; a fault may do something else.
+        eos: token id that ends a text.
         speed: virtual seconds in a real one.
         send_log: file for the true send times; None keeps none.
     """
@@ -33,6 +35,7 @@ class Settings:
     profile: Profile
     limits: Limits
     speculation: Speculation
+    eos: int = EOS
     seed: int = 0
     speed: float = 1.0
     send_log: Path | None = None
@@ -42,7 +45,7 @@ class Settings:
     def described(self) -> dict[str, object]:
         """What `/server_info` says; no name, port or key."""
         return {
-            "version": VERSION,
+            "engine_version": VERSION,
             "model": self.model,
             "precision": self.precision,
             **self.parallel,

@@ -35,20 +35,24 @@ class Continuation:
 
     Args:
         prompt: its token ids.
-        eos_at: index of an EOS among the output; None leaves it out.
+        eos: id that ends a text; stands nowhere but where asked.
+        eos_at: its index among the output tokens; None leaves it out.
     """
 
-    def __init__(self, prompt: Sequence[int], eos_at: int | None = None) -> None:
+    def __init__(self, prompt: Sequence[int], eos: int = EOS, eos_at: int | None = None) -> None:
         self._seed = crc32(repr(prompt).encode())
+        self._eos = eos
         self._eos_at = eos_at
 
     def ids(self, start: int, stop: int) -> list[int]:
         """Output tokens `start` up to `stop`."""
-        seed, span = self._seed, VOCABULARY - _FIRST_PIECE
-        ids = [_FIRST_PIECE + (seed ^ i * 2654435761) % span for i in range(start, stop)]
-        if self._eos_at is not None and start <= self._eos_at < stop:
-            ids[self._eos_at - start] = EOS
-        return ids
+        return [self._id(i) for i in range(start, stop)]
+
+    def _id(self, i: int) -> int:
+        if i == self._eos_at:
+            return self._eos
+        drawn = _FIRST_PIECE + (self._seed ^ i * 2654435761) % (VOCABULARY - _FIRST_PIECE)
+        return drawn if drawn != self._eos else TURN_START
 
 
 def text_of(ids: Sequence[int]) -> str:

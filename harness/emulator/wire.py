@@ -172,6 +172,7 @@ def exposition(counters: EngineCounters, model: str, created: float) -> str:
     """
     labels = f'engine="0",model_name={json.dumps(model)}'
     lines: list[str] = []
+    requests = counters.requests or 0.0
 
     def family(name: str, kind: str, meaning: str, series: list[tuple[str, float]]) -> None:
         suffix = "_total" if kind == "counter" else ""
@@ -192,6 +193,14 @@ def exposition(counters: EngineCounters, model: str, created: float) -> str:
         "vllm:request_success",
         "counter",
         "Count of successfully processed requests.",
-        [(',finished_reason="length"', counters.requests or 0.0)],
+        [(',finished_reason="length"', requests)],
     )
+    queue = "vllm:request_queue_time_seconds"
+    lines += [
+        f"# HELP {queue} Histogram of time spent in WAITING phase for request.",
+        f"# TYPE {queue} histogram",
+        f'{queue}_bucket{{{labels},le="+Inf"}} {requests}',
+        f"{queue}_count{{{labels}}} {requests}",
+        f"{queue}_sum{{{labels}}} {counters.queue_s or 0.0}",
+    ]
     return "\n".join(lines) + "\n"

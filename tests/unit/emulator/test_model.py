@@ -84,6 +84,17 @@ def test_the_batch_holds_no_more_than_it_may():
     assert (2, 1) == (model.counters(0).running, model.counters(0).waiting)
 
 
+def test_time_in_the_queue_is_the_wait_for_the_first_step():
+    model = engine(max_running_requests=1)
+    model.submit(1, 10, 2, 0.0)
+    model.submit(2, 10, 1, 0.25)
+    while model.step() is not None:
+        pass
+
+    assert (1.1 + 1.111) - 0.25 == pytest.approx(model.counters(0).queue_s)
+    assert 2 == model.counters(0).queued_requests
+
+
 def test_drafts_past_the_last_token_count_as_accepted_and_are_not_delivered():
     model = engine(speculation=Speculation(3, ALL_ACCEPTED))
     model.submit(1, 10, 6, 0.0)
