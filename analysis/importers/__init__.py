@@ -5,12 +5,12 @@ keeps the newest run of every line of a public dashboard. A new format is one fu
 can't be used is counted and named.
 """
 
-import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from analysis.importers import bench, inferencex, ours
 from analysis.importers.fields import UnusableRow, clean_text
@@ -19,6 +19,7 @@ from analysis.importers.read import Record, read_records
 from analysis.importers.report import Imported, ImportReport, Unusable, reasons
 from analysis.importers.row import Row
 from harness.errors import ResultsError
+from harness.rundir import SweepDir, atomic
 
 __all__ = ["FORMATS", "ImportReport", "Imported", "Row", "Unusable", "import_files", "newest_runs", "read_files"]
 
@@ -74,20 +75,22 @@ def import_files(files: Sequence[Path], out: Path, facts: Mapping[str, str] | No
     """Write the rows of `files` to `out`/points.jsonl, in one step.
 
     Raises:
-        ResultsError: there was no usable row in any of them, or the folder can't be written.
+        ResultsError: there was no usable row in any of them, or the folder can't be written or holds measurements.
     """
+    folder = SweepDir(out)
+    if folder.lock.exists():
+        raise ResultsError(
+            f"{out}: holds a measured sweep, whose points.jsonl would be lost; import into another folder"
+        )
     imported = read_files(files, facts)
     if not imported.usable:
         raise ResultsError("\n".join(["no usable row", *reasons(imported)]))
-    target = out / "points.jsonl"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".points.{os.getpid()}.tmp")
-        scratch.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in imported.rows), "utf-8")
-        scratch.replace(target)
+        with atomic(folder.rows) as partial:
+            partial.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in imported.rows))
     except OSError as error:
-        raise ResultsError(f"{target}: can't be written: {error.strerror or error}") from error
-    return ImportReport(target, imported)
+        raise ResultsError(f"{folder.rows}: can't be written: {error.strerror or error}") from error
+    return ImportReport(folder.rows, imported)
 
 
 def _row(record: Record, facts: Mapping[str, str]) -> Row | str:

@@ -6,11 +6,13 @@ Knows no format and no meaning: numbers, counts, texts and flags, as strings or 
 import math
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 LARGEST, SMALLEST = 1e12, 1e-12
 """No rate, time or count in these files comes near; beyond them arithmetic would run into nonsense."""
 
 TEXT_LIMIT = 200
+_NUMBERS = (float, int)
 _ABSENT = frozenset({"", "nan", "none", "null", "n/a"})
 
 
@@ -24,7 +26,7 @@ class Fields:
     None, NaN, "" and the words for them count as absent.
     """
 
-    def __init__(self, record: Mapping[str, object]) -> None:
+    def __init__(self, record: Mapping[str, Any]) -> None:
         self._record = record
 
     def number(self, *names: str) -> float | None:
@@ -33,16 +35,13 @@ class Fields:
         Raises:
             UnusableRow: something else is there.
         """
-        name, value = self._first(names)
-        if value is None:
-            return None
-        try:
-            number = float(value) if isinstance(value, int | float | str) else math.nan
-        except (ValueError, OverflowError):
-            number = math.nan
-        if isinstance(value, bool) or not abs(number) <= LARGEST:
-            raise UnusableRow(f"{name} is {_short(value)}, not a number")
-        return number
+        for name in names:
+            value = self._record.get(name)
+            if value.__class__ in _NUMBERS and -LARGEST <= value <= LARGEST:  # nearly always, and there are many
+                return float(value)
+            if not _is_absent(value):
+                return _number(name, value)
+        return None
 
     def positive(self, *names: str) -> float:
         """A number above 0 that must be there.
@@ -66,7 +65,7 @@ class Fields:
         number = self.number(*names)
         if number is None:
             return None
-        if number < 0 or number != int(number):
+        if number < 0 or not number.is_integer():
             raise UnusableRow(f"{self._first(names)[0]} is {number:g}, not a whole number")
         return int(number)
 
@@ -76,10 +75,10 @@ class Fields:
         Raises:
             UnusableRow: it is absent, 0, or not whole.
         """
-        self.positive(*names)
-        count = self.count(*names)
-        assert count is not None  # positive() has seen it
-        return count
+        number = self.positive(*names)
+        if not number.is_integer():
+            raise UnusableRow(f"{self._first(names)[0]} is {number:g}, not a whole number")
+        return int(number)
 
     def text(self, *names: str) -> str | None:
         """One line of printable text, cut at 200 characters, or None."""
@@ -113,10 +112,10 @@ class Fields:
             return False
         raise UnusableRow(f"{name} is {_short(value)}, not true or false")
 
-    def _first(self, names: tuple[str, ...]) -> tuple[str, object]:
+    def _first(self, names: tuple[str, ...]) -> tuple[str, Any]:
         for name in names:
             value = self._record.get(name)
-            if not _is_absent(value):
+            if value is not None and not _is_absent(value):
                 return name, value
         return names[0], None
 
@@ -129,10 +128,22 @@ def clean_text(value: object) -> str:
     return " ".join(text.split())[:TEXT_LIMIT]
 
 
+def _number(name: str, value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not abs(number) <= LARGEST:
+        raise UnusableRow(f"{name} is {_short(value)}, not a number")
+    return number
+
+
 def _is_absent(value: object) -> bool:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None:
         return True
-    return isinstance(value, str) and value.strip().lower() in _ABSENT
+    if isinstance(value, str):
+        return value.strip().lower() in _ABSENT
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _short(value: object) -> str:

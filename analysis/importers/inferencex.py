@@ -25,6 +25,7 @@ ENGINES = {
 
 PRECISIONS = {"mxfp4": "fp4", "nvfp4": "fp4"}
 IDENTITY_TOLERANCE = 0.01
+POWER_OF_WHOLE_DEPLOYMENT = 2
 
 
 def matches(record: Mapping[str, Any]) -> bool:
@@ -142,13 +143,27 @@ def _metrics(fields: Fields, topology: Topology) -> dict[str, float | None]:
         "input_tok_s_gpu": _shared(
             fields.number("input_tput_per_gpu"), topology.prefill_gpus or topology.decode_gpus, topology
         ),
-        "energy_j_per_tok_total": fields.number("joules_per_total_token"),
-        "energy_j_per_tok_output": fields.number("joules_per_output_token"),
-        "energy_j_per_tok_input": fields.number("joules_per_input_token"),
+        **_energy(fields, topology),
         **_percentiles(fields, "ttft_s", "ttft"),
         **_percentiles(fields, "tpot_s", "tpot"),
         **_percentiles(fields, "e2e_s", "e2el"),
         **_percentiles(fields, "chunk_gap_s", "itl"),
+    }
+
+
+def _energy(fields: Fields, topology: Topology) -> dict[str, float | None]:
+    """Measured board energy; empty where the producer found its readings invalid, or where their scope is not told.
+
+    Joules per token of a disaggregated deployment meant one role's until version 2 of the power schema.
+    """
+    told = not topology.prefill_gpus or (fields.number("power_metric_schema_version") or 0) >= POWER_OF_WHOLE_DEPLOYMENT
+    if not told or fields.flag("power_valid") is False:
+        return {}
+    return {
+        "power_w_gpu": fields.number("avg_power_w"),
+        "energy_j_per_tok": fields.number("joules_per_total_token"),
+        "energy_j_per_tok_output": fields.number("joules_per_output_token"),
+        "energy_j_per_tok_input": fields.number("joules_per_input_token"),
     }
 
 
@@ -209,7 +224,7 @@ def _draft_tokens(fields: Fields) -> int | None:
 
 
 def _length(fields: Fields, name: str) -> int:
-    if fields.text(name) is None:
+    if fields.number(name) is None:
         raise UnusableRow(f"{name} is missing: a trace without fixed lengths has no curve here")
     return fields.positive_count(name)
 

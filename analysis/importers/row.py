@@ -15,6 +15,9 @@ Row: TypeAlias = dict[str, object]
 
 STAMP = "imported"
 
+WHOLE_RUN = ("tpot_s", "interactivity", "output_tok_s_gpu", "total_tok_s_gpu")
+"""Metrics that all of these tools define as InferenceX does: TPOT over osl - 1, rates over the whole run."""
+
 MODELS = {
     "deepseek-r1": "dsr1",
     "deepseek-r1-0528": "dsr1",
@@ -103,6 +106,7 @@ def new_row(
         **{name: value for name, value in topology.items() if name not in {"tp", "pp", "ep", "dp"}},
         **(extra or {}),
         **metrics,
+        **{f"inferencex_{name}": metrics.get(name) for name in WHOLE_RUN},
     }
 
 

@@ -89,6 +89,12 @@ def test_a_folder_that_can_not_be_written_is_one_line(files, tmp_path):
         import_files(files, blocked / "out")
 
 
+def test_a_measured_sweep_is_never_overwritten(files, tmp_path):
+    (tmp_path / "sweep.lock.yaml").write_text("")
+    with pytest.raises(ResultsError, match="holds a measured sweep"):
+        import_files(files, tmp_path)
+
+
 def test_no_scratch_file_is_left(files, tmp_path):
     import_files(files, tmp_path / "out")
 

@@ -161,6 +161,29 @@ def test_a_row_that_contradicts_itself_is_marked():
     assert ["throughput_parts_disagree", "interactivity_disagrees"] == doubtful["warnings"]
 
 
+ENERGY = {"avg_power_w": 600.0, "joules_per_total_token": 1.5, "joules_per_output_token": 3.0}
+
+
+def test_measured_energy_is_taken_over():
+    row = inferencex.row(ARTIFACT | ENERGY | {"power_valid": 1})
+
+    assert (600.0, 1.5, 3.0) == (row["power_w_gpu"], row["energy_j_per_tok"], row["energy_j_per_tok_output"])
+
+
+def test_energy_that_its_producer_found_invalid_is_left_out():
+    assert "energy_j_per_tok" not in inferencex.row(ARTIFACT | ENERGY | {"power_valid": 0})
+
+
+def test_energy_of_a_disaggregated_row_needs_the_schema_that_means_all_gpus():
+    without, with_version = (
+        inferencex.row(DISAGGREGATED | {"metrics": DISAGGREGATED["metrics"] | ENERGY | version})
+        for version in ({}, {"power_metric_schema_version": 2})
+    )
+
+    assert "energy_j_per_tok" not in without
+    assert 1.5 == with_version["energy_j_per_tok"]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
