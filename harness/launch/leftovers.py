@@ -40,8 +40,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
         return self.host == socket.gethostname() and self.boot == processes.boot_id()
 
 
-def leave_note(running: Running, log: Path) -> Path:
-    """Write down a session that was just started; whoever stops it removes the note."""
+def leave_note(running: Running, log: Path) -> None:
+    """Write down, beside its log, a session that was just started."""
     note = Note(
         host=socket.gethostname(),
         boot=processes.boot_id(),
@@ -49,9 +49,12 @@ def leave_note(running: Running, log: Path) -> Path:
         session_started=_started(running.pid),
         log=log.name,
     )
-    path = log.with_name(NOTE)
-    path.write_bytes(msgspec.json.encode(note))
-    return path
+    log.with_name(NOTE).write_bytes(msgspec.json.encode(note))
+
+
+def remove_note(log: Path) -> None:
+    """Nothing of the session beside this log is left."""
+    log.with_name(NOTE).unlink(missing_ok=True)
 
 
 async def reap_leftovers(folder: Path) -> tuple[int, ...]:
