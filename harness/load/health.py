@@ -49,8 +49,7 @@ class Heartbeat:
         )
 
     async def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _PERIOD_S
+            due = time.monotonic() + _PERIOD_S
             await asyncio.sleep(_PERIOD_S)
-            self._late_s.append(loop.time() - due)
+            self._late_s.append(time.monotonic() - due)
