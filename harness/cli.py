@@ -169,11 +169,17 @@ def compare(
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Other tools' results.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the points.jsonl.")],
+    facts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="What bench files don't say: gpu=h200, gpus=8, draft_tokens=3."
+        ),
+    ] = None,
 ) -> None:
     """Turn public results and other tools' files into rows of ours."""
-    from analysis.importers import import_files
+    from analysis.importers import facts_of, import_files
 
-    print(import_files(files, output))
+    print(import_files(files, output, facts_of(facts or ())))
 
 
 def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:

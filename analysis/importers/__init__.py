@@ -18,10 +18,20 @@ from analysis.importers.lines import newest_runs
 from analysis.importers.read import Record, read_records
 from analysis.importers.report import Imported, ImportReport, Unusable, reasons
 from analysis.importers.row import Row
-from harness.errors import ResultsError
+from harness.errors import ResultsError, UserError
 from harness.rundir import SweepDir, atomic
 
-__all__ = ["FORMATS", "ImportReport", "Imported", "Row", "Unusable", "import_files", "newest_runs", "read_files"]
+__all__ = [
+    "FORMATS",
+    "ImportReport",
+    "Imported",
+    "Row",
+    "Unusable",
+    "facts_of",
+    "import_files",
+    "newest_runs",
+    "read_files",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,21 @@ def import_files(files: Sequence[Path], out: Path, facts: Mapping[str, str] | No
     except OSError as error:
         raise ResultsError(f"{folder.rows}: can't be written: {error.strerror or error}") from error
     return ImportReport(folder.rows, imported)
+
+
+def facts_of(words: Iterable[str]) -> dict[str, str]:
+    """`gpu=h200` as a fact.
+
+    Raises:
+        UserError: a word is of another form, or its key is none that a file could lack.
+    """
+    facts = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in bench.FACTS or not equals or not value:
+            raise UserError(f"--set {word}: write KEY=VALUE with a KEY of {', '.join(bench.FACTS)}")
+        facts[name] = value
+    return facts
 
 
 def _row(record: Record, facts: Mapping[str, str]) -> Row | str:

@@ -11,6 +11,23 @@ from typing import Any
 from analysis.importers.fields import Fields, UnusableRow
 from analysis.importers.row import Row, clean_model, new_row
 
+FACTS = (
+    "gpu",
+    "gpus",
+    "precision",
+    "draft_tokens",
+    "model",
+    "engine",
+    "engine_version",
+    "tp",
+    "pp",
+    "ep",
+    "dp",
+    "isl",
+    "osl",
+)
+"""What a user may say of a file: the columns that it can leave out."""
+
 FAILED_LIMIT = 0.001
 """Share of failed requests above which a point's numbers are those of the requests that were left."""
 

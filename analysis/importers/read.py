@@ -130,8 +130,8 @@ def _parquet(content: bytes) -> Iterator[Record]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        items = table.to_pylist()
+        # ParquetFile, for read_table would import pandas to answer.
+        items = pq.ParquetFile(pa.BufferReader(content)).read().to_pylist()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _Unreadable(f"broken parquet: {_first_line(error)}") from error
     return (Record(f"row {number}", item) for number, item in enumerate(items, 1))

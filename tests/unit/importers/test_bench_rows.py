@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.importers import bench, read_files
+from analysis.importers import bench, facts_of, read_files
 from analysis.importers.fields import UnusableRow
+from harness.errors import UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "bench"
 FACTS = {"gpu": "H200", "precision": "FP8"}
@@ -161,6 +162,13 @@ def test_sglang_line_without_server_asks_for_what_it_lacks():
 def test_sglang_speculation_of_unknown_length_is_asked_for():
     with pytest.raises(UnusableRow, match="--set draft_tokens="):
         sglang({"speculative_num_steps": None})
+
+
+def test_facts_are_words_with_a_known_key():
+    assert {"gpu": "h200", "gpus": "8"} == facts_of(["gpu=h200", "gpus=8"])
+    for word in ("gpu", "gpu=", "colour=red"):
+        with pytest.raises(UserError, match=f"--set {word}"):
+            facts_of([word])
 
 
 def test_facts_are_added_to_files_that_lack_them(tmp_path):
