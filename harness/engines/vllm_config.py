@@ -24,7 +24,9 @@ DERIVED = (
     "scheduler_config.max_num_scheduled_tokens",  # null without speculation, else the batch limit
 )
 
-CIRCUMSTANCE = (
+CIRCUMSTANCE = ("parallel_config.assigned_physical_gpu_ids",)
+
+NEW_WITH_EACH_LAUNCH = (
     "compilation_config.cache_dir",
     "compilation_config.compilation_time",
     "compilation_config.debug_dump_path",
@@ -35,13 +37,13 @@ CIRCUMSTANCE = (
     "model_config.served_model_name",
     "parallel_config._coord_store_port",
     "parallel_config._data_parallel_master_port_list",
-    "parallel_config.assigned_physical_gpu_ids",
     "parallel_config.data_parallel_master_ip",
     "parallel_config.data_parallel_master_port",
     "parallel_config.data_parallel_rpc_port",
     "parallel_config.master_addr",
     "parallel_config.master_port",
 )
+"""Left out: they differ always, and say nothing."""
 
 SYSTEM = (
     "torch_version",
@@ -84,7 +86,7 @@ def configuration(info: Mapping[str, Mapping[str, object]], run: Run, version: s
     speculative = {name: value for name, value in everything.items() if name.startswith(SPECULATIVE)}
     derived = _take(everything, DERIVED)
     circumstance = _take(everything, CIRCUMSTANCE)
-    named = speculative.keys() | derived.keys() | circumstance.keys()
+    named = {*speculative, *derived, *circumstance, *NEW_WITH_EACH_LAUNCH}
     must_equal: dict[str, object] = {"engine_version": version}
     must_equal |= {name: value for name, value in everything.items() if name not in named}
     must_equal |= {f"env.{name}": value for name, value in _settings(info["vllm_env"]).items()}

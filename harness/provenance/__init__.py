@@ -109,7 +109,6 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "node": self.node,
             "kernel": self.kernel,
-            "load_average": list(self.load_average),
             "gpu_uuids": [gpu.uuid for gpu in self.gpus],
             "mtpbench": self.mtpbench,
             "git_commit": self.git.commit,

@@ -149,10 +149,22 @@ def test_speculation_is_told_without_the_settings_it_repeats():
     assert not [name for name in mtp.speculative if "target_model_config" in name or "parallel_config" in name]
 
 
-def test_what_is_new_with_each_launch_is_circumstance():
-    circumstance = reported("off").circumstance
+def test_what_is_new_with_each_launch_is_no_difference():
+    changed = info("off")
+    changed["vllm_config"]["instance_id"] = "another"
+    changed["vllm_config"]["model_config"]["served_model_name"] = "another"
+    changed["vllm_config"]["parallel_config"]["master_port"] = 1
 
-    assert {"instance_id", "model_config.served_model_name", "parallel_config.master_port"} <= circumstance.keys()
+    assert reported("off") == vllm_config.configuration(changed, run_with().baseline, "0.32.0")
+
+
+def test_which_gpus_were_taken_is_circumstance():
+    changed = info("off")
+    changed["vllm_config"]["parallel_config"]["assigned_physical_gpu_ids"] = [2, 3]
+
+    told = vllm_config.configuration(changed, run_with().baseline, "0.32.0")
+
+    assert {"parallel_config.assigned_physical_gpu_ids": [2, 3]} == told.circumstance
 
 
 def test_no_place_of_the_machine_is_kept_of_its_variables():
