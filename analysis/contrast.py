@@ -15,13 +15,15 @@ TIE_MARGIN = 0.02
 
 
 class Verdict(StrEnum):
-    """What the data say of one ratio, MTP over Off, of a number of which more is better."""
+    """What the data say of one ratio, MTP over Off, of a number of which more is better; the last two of several."""
 
     MTP_BETTER = "mtp better"
     OFF_BETTER = "off better"
     TIED = "tied"
     NOT_RESOLVED = "not resolved"
     UNKNOWN = "unknown"
+    DEPENDS = "depends on the interactivity"
+    UNBALANCED = "unbalanced search"
 
     @property
     def mirrored(self) -> "Verdict":

@@ -110,9 +110,11 @@ class Curve:
     def interpolation_change(self, interactivity: float, name: str = Y) -> float | None:
         """How far ln of the column moves when a knot beside the place is left out; the larger of the two.
 
-        None where that can't be told: an end of the line can't be left out.
+        0 at a knot, where nothing is interpolated; None where it can't be told: an end of the line can't be left out.
         """
         at = np.array([interactivity])
+        if np.abs(self.log_x - np.log(at)).min() < LAST_BITS:
+            return 0.0
         here = self.log(name, self.where(at))[0]
         others = [self.without(knot) for knot in self.around(interactivity) if 0 < knot < len(self.knots) - 1]
         changes = [abs(other.log(name, other.where(at))[0] - here) for other in others]

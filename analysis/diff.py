@@ -25,6 +25,7 @@ FIELDS: Mapping[Kind, str] = {
     "derived": "derived",
     "circumstance": "circumstance",
 }
+LAST_DAY = "last day"
 DAYS_FAR = 14
 """Runs further apart than this are warned about: machines and drivers change."""
 
@@ -81,8 +82,7 @@ class Diff:
 def diff(pair: Pair) -> Diff:
     """All differences of a pair, those that must not be first."""
     notes: list[str] = []
-    servers = {side: tuple(_configurations(side, notes)) for side in (pair.off, pair.mtp)}
-    off, mtp = servers[pair.off], servers[pair.mtp]
+    off, mtp = (tuple(_configurations(side, notes)) for side in (pair.off, pair.mtp))
     found = [*_by_rows(pair, notes), *_attached(pair, off, mtp), *_by_servers(off, mtp)]
     order = list(FIELDS)
     return Diff(
@@ -94,6 +94,9 @@ def diff(pair: Pair) -> Diff:
 
 def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
     """What each server start behind an arm said of itself."""
+    if len(side.topologies) > 1:
+        notes.append("configuration not compared: several topologies differ by more than MTP")
+        return
     if any(row.imported for row in side.rows):
         notes.append("configuration not read: the rows are imported and carry none")
         return
@@ -177,7 +180,7 @@ def _prompts(pair: Pair) -> Iterator[Difference]:
 def _time_apart(pair: Pair) -> Iterator[Difference]:
     off, mtp = pair.off.days, pair.mtp.days
     if off and mtp and (days_apart(off[-1], mtp[-1]) or 0) > DAYS_FAR:
-        yield Difference("last day", "circumstance", off[-1], mtp[-1])
+        yield Difference(LAST_DAY, "circumstance", off[-1], mtp[-1])
 
 
 def _difference(name: str, kind: Kind, off: Iterable[object], mtp: Iterable[object]) -> Iterator[Difference]:

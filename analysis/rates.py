@@ -82,9 +82,14 @@ def wanted(text: str | None) -> Wanted:
     return want
 
 
-def rates(gpu: str, want: Wanted) -> Rates:
-    """Price and power of a GPU by name, as wanted."""
-    facts = _gpu(gpu)
+def rates(gpu: str, facts: Gpu | None, want: Wanted) -> Rates:
+    """Price and power of a GPU, as wanted.
+
+    Args:
+        gpu: its name.
+        facts: what is known of it; None when nothing is.
+        want: day, tier, the user's own figures.
+    """
     prices = facts.prices_on(want.day or LAST_DAY) if facts else None
     missing = _missing(gpu, facts, prices, want)
     usd, kw = (prices.usd_per_gpu_hour.get(want.tier), prices.all_in_kw) if prices else (None, None)
@@ -104,11 +109,6 @@ def _missing(gpu: str, facts: Gpu | None, prices: Prices | None, want: Wanted) -
     if prices is None:
         return f"configs/gpus/{gpu}.yaml has no prices{f' that held on {want.day}' if want.day else ''}"
     return f"configs/gpus/{gpu}.yaml has none for {want.tier} from {prices.since} on"
-
-
-@cache
-def _gpu(name: str) -> Gpu | None:
-    return config.load_gpu(name) if name in config.known("gpu") else None
 
 
 @cache

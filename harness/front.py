@@ -4,13 +4,17 @@ Knows nothing of benchmarks: abscissae are one ascending row of knots, ordinates
 so that a thousand resampled curves cost one call. Nothing extrapolates: outside the knots the answer is NaN.
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
+
+LAST_BITS = 1e-15
+HALVINGS = 60
+"""Enough for bisection alone to reach the last bit of a cell."""
 
 
 def front(x: ArrayLike, y: ArrayLike) -> Index:
@@ -87,7 +91,7 @@ def hermite(x: Float, y: Float, slope: Float, at: Float) -> Float:
         at: where to evaluate, shape (..., points), leading axes as in y or none.
     """
     cell = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
-    value = _cubic(x, y, slope, cell)((at - x[cell]) / (x[cell + 1] - x[cell]))
+    value = _cubic(x, y, slope, cell).value((at - x[cell]) / (x[cell + 1] - x[cell]))
     return np.where((at < x[0]) | (at > x[-1]), np.nan, value)
 
 
@@ -102,34 +106,45 @@ def spline(x: ArrayLike, y: ArrayLike, at: ArrayLike) -> Float:
     return hermite(knots, values, slopes(knots, values), places)
 
 
-def where_falling(x: ArrayLike, y: ArrayLike, level: ArrayLike, halvings: int = 50) -> Float:
+def where_falling(x: ArrayLike, y: ArrayLike, level: ArrayLike) -> Float:
     """The x at which Steffen's spline through falling y takes the value `level`; NaN where it never does.
 
-    Bisection inside the one cell that holds the level; where the spline lies flat at it, the smallest such x.
+    Where the spline lies flat at the level, the smallest such x.
 
     Args:
         x: knots, strictly ascending, shape (knots,).
         y: non-increasing along the last axis, shape (..., knots).
         level: shape (..., points), leading axes as in y or none.
-        halvings: of a cell's width; 50 reach the last bit.
     """
     knots, values, wanted = np.asarray(x, float), np.asarray(y, float), np.asarray(level, float)
     if len(knots) == 1:
         return np.where(wanted == values, knots[0], np.nan)
     knots_above = (values[..., None, :] > wanted[..., :, None]).sum(axis=-1)
     cell = np.clip(knots_above - 1, 0, len(knots) - 2)
-    value = _cubic(knots, values, slopes(knots, values), cell)
-    low, high = np.zeros(cell.shape), np.ones(cell.shape)
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        above = value(middle) > wanted
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    u = _root(_cubic(knots, values, slopes(knots, values), cell), wanted)
     reached = (wanted <= values[..., :1]) & (wanted >= values[..., -1:])
-    return np.where(reached, knots[cell] + high * (knots[cell + 1] - knots[cell]), np.nan)
+    return np.where(reached, knots[cell] + u * (knots[cell + 1] - knots[cell]), np.nan)
 
 
-def _cubic(x: Float, y: Float, slope: Float, cell: Index) -> Callable[[Float], Float]:
-    """The cubic of each wanted cell, as a function of the place u in it, 0 to 1; shapes of `cell`."""
+class _Cubic(NamedTuple):
+    """y0 + u (linear + u (square + u cube)) in each of many cells, u from 0 to 1."""
+
+    y0: Float
+    y1: Float
+    linear: Float
+    square: Float
+    cube: Float
+
+    def value(self, u: Float) -> Float:
+        inside = self.y0 + u * (self.linear + u * (self.square + u * self.cube))
+        return np.where(u == 1, self.y1, inside)  # both knots are met to the last bit
+
+    def slope(self, u: Float) -> Float:
+        return self.linear + u * (2 * self.square + u * 3 * self.cube)
+
+
+def _cubic(x: Float, y: Float, slope: Float, cell: Index) -> _Cubic:
+    """The Hermite cubic of each cell asked for; shapes of `cell`, with the leading axes of y."""
     lead = np.broadcast_shapes(y.shape[:-1], cell.shape[:-1])
     cell = np.broadcast_to(cell, (*lead, cell.shape[-1]))
     y, slope = (np.broadcast_to(a, (*lead, len(x))) for a in (y, slope))
@@ -137,10 +152,21 @@ def _cubic(x: Float, y: Float, slope: Float, cell: Index) -> Callable[[Float], F
     y0, y1 = np.take_along_axis(y, cell, -1), np.take_along_axis(y, cell + 1, -1)
     m0, m1 = (np.take_along_axis(slope, c, -1) * width for c in (cell, cell + 1))
     rise = y1 - y0
-    square, cube = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
+    return _Cubic(y0, y1, m0, 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise)
 
-    def value(u: Float) -> Float:
-        inside = y0 + u * (m0 + u * (square + u * cube))
-        return np.where(u == 1, y1, inside)  # both knots are met to the last bit
 
-    return value
+def _root(falls: _Cubic, level: Float) -> Float:
+    """The u at which each falling cubic takes its level: Newton's steps, halving where one leaves the bracket."""
+    low, high = np.zeros(falls.y0.shape), np.ones(falls.y0.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u = np.clip(np.nan_to_num((falls.y0 - level) / (falls.y0 - falls.y1)), 0, 1)
+        for _ in range(HALVINGS):
+            excess = falls.value(u) - level
+            low, high = np.where(excess > 0, u, low), np.where(excess > 0, high, u)
+            newton = u - excess / falls.slope(u)
+            step = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            moved = np.where(excess == 0, u, step)
+            if np.abs(moved - u).max(initial=0) < LAST_BITS:
+                return moved
+            u = moved
+    return u

@@ -1,0 +1,52 @@
+"""Several draft lengths beside one Off: which should run where."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from analysis.comparison import Comparison
+from analysis.pairs import MATCHED
+from analysis.targets import default_targets
+from analysis.understand import Best, best_by_concurrency, best_by_interactivity
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Several draft lengths of one system side by side: what should I run?
+
+    Attributes:
+        key: the system.
+        by_concurrency: measured, at each concurrency that several arms share.
+        by_interactivity: the envelope, at interactivities that any arm reaches.
+        stamps: what every number of it must carry.
+    """
+
+    key: str
+    by_concurrency: tuple[Best, ...]
+    by_interactivity: tuple[Best, ...]
+    stamps: tuple[str, ...]
+
+
+def choices(comparisons: Sequence[Comparison]) -> Iterator[Choice]:
+    """One for each system that ran several MTP arms beside the same Off."""
+    systems: dict[tuple[object, ...], list[Comparison]] = {}
+    for comparison in comparisons:
+        if comparison.pair.view == MATCHED:
+            rows = comparison.pair.off.rows
+            systems.setdefault(tuple(sorted({(row.run_key, row.version or "") for row in rows})), []).append(comparison)
+    for group in systems.values():
+        if len(group) > 1:
+            yield _choice(group)
+
+
+def _choice(group: Sequence[Comparison]) -> Choice:
+    first = group[0]
+    curves = {first.pair.off.arm: first.off.curve}
+    curves |= {comparison.pair.mtp.arm: comparison.mtp.curve for comparison in group}
+    spans = [line.span for line in curves.values()]
+    reached = min(low for low, _ in spans), max(high for _, high in spans)
+    return Choice(
+        key=first.pair.key.rpartition("/")[0],
+        by_concurrency=best_by_concurrency({arm: line.levels for arm, line in curves.items()}),
+        by_interactivity=best_by_interactivity(curves, default_targets(reached)),
+        stamps=tuple(dict.fromkeys(stamp for comparison in group for stamp in comparison.stamps)),
+    )

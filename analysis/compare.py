@@ -1,0 +1,175 @@
+"""Paths -> Report: every pair that they hold, compared or refused with the reason, and whatever was left out.
+
+The door to the comparison: `compare_paths`. Knows which view answers when none is asked for; computes nothing itself.
+"""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.choices import Choice, choices
+from analysis.comparison import Comparison, compare
+from analysis.contrast import TIE_MARGIN
+from analysis.diff import diff
+from analysis.facts import gpu_of
+from analysis.importers.report import REASONS
+from analysis.pairing import find
+from analysis.pairs import BEST, MATCHED, Asked, Lonely, Pair, View
+from analysis.rates import Wanted, rates, wanted
+from analysis.rows import OLDER, Row, Table, Unusable, load
+from harness.errors import NotComparable, UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asks for beyond the paths.
+
+    Attributes:
+        at: interactivities, tok/s/user; None for a quarter, half and three quarters of each overlap.
+        pair: glob over pair keys; None for all.
+        view: None for the matched view, and the best of topologies where that can't speak.
+        prices: see `rates.wanted`.
+        force: compare arms that differ in more than MTP all the same.
+        margin: within which arms are tied, relative.
+    """
+
+    at: tuple[float, ...] | None = None
+    pair: str | None = None
+    view: View | None = None
+    prices: str | None = None
+    force: bool = False
+    margin: float = TIE_MARGIN
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pair that may not be compared.
+
+    Attributes:
+        fields: what differs, as `name: Off | MTP`.
+    """
+
+    key: str
+    reason: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole answer.
+
+    Attributes:
+        unusable: rows that take no part, and arms without a partner, each with its reason.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    refused: tuple[Refused, ...]
+    choices: tuple[Choice, ...]
+    unusable: tuple[Unusable, ...]
+
+
+def options(
+    *,
+    at: str | None = None,
+    pair: str | None = None,
+    view: str | None = None,
+    prices: str | None = None,
+    force: bool = False,
+) -> Options:
+    """Options from what a command line says.
+
+    Raises:
+        UserError: `at` holds something other than positive numbers, or there is no such view.
+    """
+    known: dict[str, View] = {MATCHED: MATCHED, BEST: BEST}
+    if view is not None and view not in known:
+        raise UserError(f"--view {view}: there are {' and '.join(known)}")
+    return Options(at=_places(at), pair=pair, view=known[view] if view else None, prices=prices, force=force)
+
+
+def compare_paths(paths: Sequence[Path], options: Options | None = None) -> Report:
+    """Everything that can be compared in results folders and files.
+
+    Raises:
+        ResultsError: a path is not there, or can't be read as results.
+        UserError: an option is wrong.
+    """
+    return compare_table(load(paths), options or Options())
+
+
+def compare_table(table: Table, options: Options) -> Report:
+    """Everything that can be compared in rows.
+
+    Raises:
+        UserError: an option is wrong.
+    """
+    want = wanted(options.prices)
+    asked, lonely = find(table)
+    comparisons: list[Comparison] = []
+    refused: list[Refused] = []
+    for each in asked:
+        _answer(each, options, want, comparisons, refused)
+    return Report(
+        comparisons=tuple(comparisons),
+        refused=tuple(refused),
+        choices=tuple(choices(comparisons)),
+        unusable=(*table.unusable, *_left_out(table, asked, lonely)),
+    )
+
+
+def _places(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        places = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        places = ()
+    if not places or not all(0 < place < 1e9 for place in places):
+        raise UserError(f"--at {text}: give interactivities in tok/s/user, comma-separated, like 25,40")
+    return places
+
+
+def _answer(
+    asked: Asked, options: Options, want: Wanted, comparisons: list[Comparison], refused: list[Refused]
+) -> None:
+    """Add the comparisons that answer one question, or the reasons why there is none."""
+    spoken = False
+    if options.view != BEST:
+        for pair in asked.matched:
+            made = _compared(pair, options, want, refused)
+            comparisons += made
+            spoken = spoken or any(not comparison.small_overlap for comparison in made)
+    if options.view == BEST or (options.view is None and not spoken and asked.searched):
+        comparisons += _compared(asked.best, options, want, refused)
+
+
+def _compared(pair: Pair, options: Options, want: Wanted, refused: list[Refused]) -> list[Comparison]:
+    """The comparison, or nothing where the key is not asked for or the pair is refused."""
+    if not fnmatch.fnmatch(pair.key, options.pair or "*"):
+        return []
+    differences = diff(pair)
+    try:
+        if not options.force:
+            differences.require_comparable(pair.key)
+    except NotComparable as error:
+        refused.append(Refused(pair.key, str(error), error.fields))
+        return []
+    of_gpu = rates(pair.question.gpu, gpu_of(pair.mtp.rows[0]), want)
+    return [compare(pair, differences, of_gpu, at=options.at, margin=options.margin)]
+
+
+def _left_out(table: Table, asked: Sequence[Asked], lonely: Sequence[Lonely]) -> Iterator[Unusable]:
+    """Usable rows that no pair took: those of lonely arms together, others one by one."""
+    pairs = [pair for each in asked for pair in (*each.matched, each.best)]
+    taken = {id(row) for pair in pairs for row in (*pair.off.rows, *pair.mtp.rows)}
+    for arm in lonely:
+        yield Unusable(arm.key, arm.reason)
+        taken |= {id(row) for row in arm.rows}
+    for row in (*table.rows, *table.older):
+        if id(row) not in taken:
+            yield Unusable(row.label, _why_left(row))
+
+
+def _why_left(row: Row) -> str:
+    return REASONS[OLDER] if OLDER in row.invalid else "another version or run of its arm goes with the other arm"

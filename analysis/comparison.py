@@ -1,0 +1,122 @@
+"""One pair -> one Comparison: its curves, its numbers, what is suspicious about it, and the verdict.
+
+Knows one pair at a time, and no words beyond flags.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.contrast import TIE_MARGIN, Verdict
+from analysis.curve import Outlier, curve, overlap
+from analysis.diff import Diff
+from analysis.evidence import Drafts, Evidence, evidence
+from analysis.flags import Flag, of_curves, of_pair, of_places, stamps_of, within_launch
+from analysis.pairs import MATCHED, Pair
+from analysis.rates import Rates
+from analysis.spread import Spread, spread
+from analysis.targets import SameConcurrency, Target, default_targets, same_concurrency, targets
+from analysis.understand import Crossover, crossovers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One MTP arm beside Off in one view.
+
+    Attributes:
+        overlap: interactivities that both curves have, tok/s/user; None when there are none.
+        targets: at matched interactivity, ascending; empty without an overlap unless places were asked for.
+        same_concurrency: as measured; empty in the best-of-topologies view, where concurrencies are of other servers.
+        stamps: what every number of it must carry.
+        margin: within which arms are tied, relative.
+    """
+
+    pair: Pair
+    diff: Diff
+    rates: Rates
+    mtp: Spread
+    off: Spread
+    overlap: tuple[float, float] | None
+    targets: tuple[Target, ...]
+    same_concurrency: tuple[SameConcurrency, ...]
+    crossovers: tuple[Crossover, ...]
+    evidence: Evidence
+    stamps: tuple[str, ...]
+    flags: tuple[Flag, ...]
+    margin: float = TIE_MARGIN
+
+    @property
+    def outliers(self) -> tuple[Outlier, ...]:
+        """Points that another of their own arm and topology beats in both axes, Off first."""
+        return (*self.off.curve.outliers, *self.mtp.curve.outliers)
+
+    @property
+    def small_overlap(self) -> bool:
+        """Whether the curves share too little to speak for the pair."""
+        return any(flag.code in ("no-overlap", "small-overlap") for flag in self.flags)
+
+    @property
+    def within_launch(self) -> bool:
+        """Whether intervals leave out what a restart changes."""
+        return within_launch(self.pair)
+
+    def verdict_at(self, target: Target) -> Verdict | None:
+        """What may be said at one interactivity; None for a demo."""
+        if "demo" in self.stamps:
+            return None
+        if self.evidence.drafts == Drafts.PROBABLY_NOT_USED or target.ratio is None:
+            return Verdict.UNKNOWN
+        return target.ratio.verdict(self.margin)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What may be said of the pair; None for a demo.
+
+        One word where all targets have it. Never attributed to MTP where the arms searched different topologies; none
+        where experts were routed by forced acceptance.
+        """
+        if "demo" in self.stamps:
+            return None
+        if not self.pair.balanced:
+            return Verdict.UNBALANCED
+        found = {self.verdict_at(target) for target in self.targets if target.ratio is not None}
+        if not found or any(flag.code == "routing-not-representative" for flag in self.flags):
+            return Verdict.UNKNOWN
+        if len(found) == 1:
+            return found.pop()
+        return Verdict.NOT_RESOLVED if found <= {Verdict.NOT_RESOLVED, Verdict.UNKNOWN} else Verdict.DEPENDS
+
+
+def compare(
+    pair: Pair, diff: Diff, rates: Rates, *, at: Sequence[float] | None = None, margin: float = TIE_MARGIN
+) -> Comparison:
+    """The comparison of a pair that may be compared.
+
+    Args:
+        pair: the two arms.
+        diff: what they differ in; a forced comparison carries what must have been equal.
+        rates: of the pair's GPU.
+        at: interactivities, tok/s/user; None for a quarter, half and three quarters of the overlap.
+        margin: of a tie, relative.
+    """
+    mtp, off = (spread(curve(side.levels, pair.view)) for side in (pair.mtp, pair.off))
+    shared = overlap(mtp.curve, off.curve)
+    places = sorted(at) if at is not None else default_targets(shared) if shared else ()
+    within = within_launch(pair)
+    found = targets(mtp, off, places, rates, within_launch=within) if places else ()
+    matched = same_concurrency(pair, rates, within_launch=within) if pair.view == MATCHED else ()
+    signs = evidence(pair)
+    return Comparison(
+        pair=pair,
+        diff=diff,
+        rates=rates,
+        mtp=mtp,
+        off=off,
+        overlap=shared,
+        targets=found,
+        same_concurrency=matched,
+        crossovers=crossovers(mtp, off),
+        evidence=signs,
+        stamps=stamps_of(pair),
+        flags=(*of_pair(pair, diff, signs), *of_curves(mtp.curve, off.curve), *of_places(found, matched)),
+        margin=margin,
+    )

@@ -1,0 +1,141 @@
+"""What a reader must know before he believes a number, one clause each."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from analysis.curve import Curve, overlap
+from analysis.diff import LAST_DAY, Diff, Difference
+from analysis.evidence import Drafts, Evidence
+from analysis.facts import is_moe
+from analysis.pairs import Pair
+from analysis.targets import TTFT_APART, Reading, SameConcurrency, Target
+
+SMALL_OVERLAP = 0.25
+"""Share of the shorter curve, in ln interactivity, that the overlap must have to speak for the pair."""
+
+
+class Flag(NamedTuple):
+    """Something that a reader must know before he believes a number.
+
+    Attributes:
+        code: for programs.
+        text: for people; a clause without a capital or a full stop.
+    """
+
+    code: str
+    text: str
+
+
+def within_launch(pair: Pair) -> bool:
+    """Whether an arm has a single launch, so that intervals leave out what a restart changes."""
+    return min(pair.mtp.launches, pair.off.launches) == 1
+
+
+def stamps_of(pair: Pair) -> tuple[str, ...]:
+    """What every number of the pair must carry."""
+    rows = (*pair.off.rows, *pair.mtp.rows)
+    stamps = dict.fromkeys(stamp for row in rows for stamp in row.stamps)
+    for stamp, holds in (
+        ("emulated", pair.question.emulated),
+        ("forced-acceptance", bool(pair.mtp.arm.forced)),
+        ("demo", pair.question.demo),
+    ):
+        if holds:
+            stamps[stamp] = None
+    return tuple(stamps)
+
+
+def of_pair(pair: Pair, diff: Diff, signs: Evidence) -> list[Flag]:
+    """What the pair itself makes doubtful."""
+    flags = []
+    if fields := diff.of("must equal"):
+        flags.append(Flag("compared-by-force", f"the arms differ in more than MTP: {'; '.join(map(str, fields))}"))
+    if not pair.balanced:
+        flags.append(Flag("unbalanced-search", _search(pair)))
+    if signs.drafts == Drafts.PROBABLY_NOT_USED:
+        flags.append(Flag("drafts-probably-not-used", f"drafts probably not used: {'; '.join(signs.because)}"))
+    if pair.mtp.arm.forced:
+        flags.append(Flag("forced-acceptance", f"the engine simulates an acceptance length of {pair.mtp.arm.forced:g}"))
+        if is_moe(pair.mtp.rows[0]) is not False:
+            flags.append(
+                Flag("routing-not-representative", "forced acceptance repeats tokens: which experts work is not real")
+            )
+    if pair.question.emulated:
+        flags.append(Flag("emulated", "an emulator answered, not a GPU"))
+    if pair.question.demo:
+        flags.append(Flag("demo", "measured for show, too short to judge"))
+    if any(row.attached for row in (*pair.off.rows, *pair.mtp.rows)):
+        flags.append(Flag("attached", "a server was started elsewhere: only what it reports of itself is known"))
+    flags += [Flag("far-in-time", f"last measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)]
+    flags += [Flag("not-checked", note) for note in diff.notes]
+    if within_launch(pair):
+        flags.append(_one_launch(pair))
+    return flags
+
+
+def _far(diff: Diff) -> list[Difference]:
+    return [difference for difference in diff.of("circumstance") if difference.name == LAST_DAY]
+
+
+def _one_launch(pair: Pair) -> Flag:
+    single = [side.arm.label for side in (pair.mtp, pair.off) if side.launches == 1]
+    return Flag("one-launch", f"{' and '.join(single)}: one launch, so what a restart changes is in no interval")
+
+
+def _search(pair: Pair) -> str:
+    searched = [", ".join(topology.label for topology in side.topologies) for side in (pair.mtp, pair.off)]
+    return (
+        f"unbalanced search: {pair.mtp.arm.label} ran {searched[0]}; Off ran {searched[1]}; the difference is between "
+        "two sets of deployments and can't be put down to MTP"
+    )
+
+
+def of_curves(mtp: Curve, off: Curve) -> list[Flag]:
+    """What the two curves make doubtful."""
+    flags = []
+    shared = overlap(mtp, off)
+    if shared is None:
+        spans = [f"{low:.3g} to {high:.3g}" for low, high in (mtp.span, off.span)]
+        flags.append(Flag("no-overlap", f"no common interactivity: MTP has {spans[0]} tok/s/user, Off {spans[1]}"))
+    elif _share(shared, mtp, off) < SMALL_OVERLAP:
+        flags.append(Flag("small-overlap", f"the curves share only {shared[0]:.3g} to {shared[1]:.3g} tok/s/user"))
+    for arm, line in (("MTP", mtp), ("Off", off)):
+        flags += [Flag("outlier", f"{arm} {outlier}") for outlier in line.outliers]
+    return flags
+
+
+def _share(shared: tuple[float, float], *curves: Curve) -> float:
+    """The overlap's length over that of the shorter curve, in ln interactivity."""
+    return math.log(shared[1] / shared[0]) / min(math.log(line.span[1] / line.span[0]) for line in curves)
+
+
+def of_places(found: Sequence[Target], matched: Sequence[SameConcurrency]) -> list[Flag]:
+    """What is doubtful at single places."""
+    flags = []
+    for target in found:
+        place = f"at {target.at:.4g} tok/s/user"
+        for name in target.clamped:
+            arm = {"mtp": target.mtp, "off": target.off}[name]
+            ends = f"{name.replace('mtp', 'MTP').replace('off', 'Off')} ends at {arm.interactivity:.4g}"
+            flags.append(Flag("clamped", f"{place}: {ends}, whose values are shown, and no ratio"))
+        flags += _service(place, target.mtp, target.off)
+    for level in matched:
+        flags += _service(f"at concurrency {level.concurrency}", level.mtp, level.off)
+    return flags
+
+
+def _service(place: str, mtp: Reading, off: Reading) -> list[Flag]:
+    """Warnings that one speed does not make one service."""
+    flags = []
+    if mtp.ttft_s and off.ttft_s and max(mtp.ttft_s / off.ttft_s, off.ttft_s / mtp.ttft_s) > TTFT_APART:
+        flags.append(
+            Flag(
+                "ttft-differs",
+                f"{place}: users wait {mtp.ttft_s:.2g} s for a first token with MTP, {off.ttft_s:.2g} s with Off",
+            )
+        )
+    if mtp.gpus != off.gpus:
+        counts = ["/".join(map(str, arm.gpus)) for arm in (mtp, off)]
+        flags.append(Flag("gpus-differ", f"{place}: {counts[0]} GPUs a deployment with MTP, {counts[1]} with Off"))
+    return flags

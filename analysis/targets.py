@@ -1,0 +1,238 @@
+"""Both arms side by side, read at one interactivity or measured at one concurrency: numbers, ratios, intervals.
+
+Knows curves and rates; no files, no words, no verdict on the whole.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.contrast import Ratio, ratio
+from analysis.curve import COLUMNS, OUTPUT, Curve, Float
+from analysis.pairs import Level, Pair
+from analysis.rates import Rates
+from analysis.rows import X, Y
+from analysis.spread import Error, Spread, level_errors
+
+QUARTERS = (0.25, 0.5, 0.75)
+TTFT_APART = 2.0
+"""Arms whose TTFT differ by more than this factor give the user another service: warned about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One arm at one place. None is not known.
+
+    Attributes:
+        half_width: half of the 95 % interval of total_tok_s_gpu, relative.
+        concurrency: requests in flight, read between points; exact at a measured concurrency.
+        gpus: GPUs of the deployments that the place lies between.
+        tok_s_mw_provisioned: by the assumed all-in power.
+        clamped: the arm has no such interactivity, and this is its nearest end.
+    """
+
+    interactivity: float
+    total_tok_s_gpu: float
+    half_width: float | None
+    output_tok_s_gpu: float | None
+    input_tok_s_gpu: float | None
+    cost_per_mtok: float | None
+    cost_per_mtok_output: float | None
+    tok_s_mw_provisioned: float | None
+    concurrency: float
+    ttft_s: float | None
+    acceptance_length: float | None
+    gpus: tuple[int, ...]
+    clamped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Both arms at one interactivity.
+
+    Attributes:
+        ratio: MTP over Off in total tok/s/GPU; None where an arm is clamped, for then they are not at one speed.
+        output_ratio: the same in output tok/s/GPU.
+    """
+
+    at: float
+    mtp: Reading
+    off: Reading
+    ratio: Ratio | None
+    output_ratio: Ratio | None
+
+    @property
+    def clamped(self) -> tuple[str, ...]:
+        """Arms that do not reach the interactivity."""
+        return tuple(name for name, arm in (("mtp", self.mtp), ("off", self.off)) if arm.clamped)
+
+
+@dataclass(frozen=True, slots=True)
+class SameConcurrency:
+    """Both arms at one concurrency, as measured: nothing is interpolated.
+
+    Attributes:
+        speedup: MTP over Off in interactivity.
+        ratio, output_ratio: in total and in output tok/s/GPU.
+    """
+
+    concurrency: int
+    mtp: Reading
+    off: Reading
+    speedup: Ratio
+    ratio: Ratio
+    output_ratio: Ratio | None
+
+    @property
+    def step_time_ratio(self) -> float | None:
+        """Time of a step with MTP over one without: acceptance length over speed-up.
+
+        It is the acceptance length at which MTP would break even here: interactivity is tokens a step over its time.
+        """
+        length = self.mtp.acceptance_length
+        return None if length is None else length / self.speedup.value
+
+
+def default_targets(overlap: tuple[float, float]) -> tuple[float, ...]:
+    """A quarter, half and three quarters of the way, to three significant digits where these stay apart inside."""
+    lo, hi = overlap
+    exact = [lo + part * (hi - lo) for part in QUARTERS]
+    rounded = [float(f"{value:.3g}") for value in exact]
+    distinct = len(set(rounded)) == len(rounded) and all(lo < value < hi for value in rounded)
+    return tuple(rounded if distinct else exact)
+
+
+def targets(mtp: Spread, off: Spread, at: Sequence[float], rates: Rates, *, within_launch: bool) -> tuple[Target, ...]:
+    """Both arms at each interactivity."""
+    places = np.array(at, float)
+    readings = [_readings(arm, places, rates) for arm in (mtp, off)]
+    errors = {name: [arm.error(name, _inside(arm.curve, places)) for arm in (mtp, off)] for name in (Y, OUTPUT)}
+    found = []
+    for i, place in enumerate(at):
+        of_mtp, of_off = readings[0][i], readings[1][i]
+        doubt = _interpolation(mtp.curve, off.curve, place)
+        ratios = [
+            _ratio(of_mtp, of_off, name, (errors[name][0][i], errors[name][1][i]), doubt, within_launch)
+            for name in (Y, OUTPUT)
+        ]
+        unclamped = not (of_mtp.clamped or of_off.clamped)
+        found.append(Target(place, of_mtp, of_off, *(ratios if unclamped else (None, None))))
+    return tuple(found)
+
+
+def same_concurrency(pair: Pair, rates: Rates, *, within_launch: bool) -> tuple[SameConcurrency, ...]:
+    """Both arms at every concurrency that both measured; for a pair of one topology."""
+    off = {level.concurrency: level for level in pair.off.levels}
+    shared = [(level, off[level.concurrency]) for level in pair.mtp.levels if level.concurrency in off]
+    return tuple(_same_concurrency(mtp, other, rates, within_launch) for mtp, other in shared)
+
+
+def _same_concurrency(mtp: Level, off: Level, rates: Rates, within_launch: bool) -> SameConcurrency:
+    errors = [level_errors(level) for level in (mtp, off)]
+    readings = [_measured(level, error[Y], rates) for level, error in zip((mtp, off), errors, strict=True)]
+
+    def of(name: str) -> Ratio | None:
+        return _ratio(readings[0], readings[1], name, (errors[0][name], errors[1][name]), 0.0, within_launch)
+
+    speedup, total = of(X), of(Y)
+    assert speedup is not None  # rows without either are not usable
+    assert total is not None
+    return SameConcurrency(mtp.concurrency, readings[0], readings[1], speedup, total, of(OUTPUT))
+
+
+def _ratio(
+    mtp: Reading,
+    off: Reading,
+    name: str,
+    errors: tuple[Error | None, Error | None],
+    interpolation: float | None,
+    within_launch: bool,
+) -> Ratio | None:
+    values = getattr(mtp, name), getattr(off, name)
+    if None in values:
+        return None
+    logs = math.log(values[0]), math.log(values[1])
+    return ratio(*logs, errors, interpolation=interpolation, within_launch=within_launch)
+
+
+def _interpolation(mtp: Curve, off: Curve, at: float) -> float | None:
+    """The most that the ratio moves when a knot beside the place is left out of either curve, relative.
+
+    None where either can't tell.
+    """
+    changes = [curve.interpolation_change(at) for curve in (mtp, off)]
+    known = [change for change in changes if change is not None]
+    return math.expm1(max(known)) if len(known) == len(changes) else None
+
+
+def _inside(curve: Curve, at: Float) -> Float:
+    low, high = curve.span
+    return np.clip(at, low, high)
+
+
+def _readings(arm: Spread, at: Float, rates: Rates) -> list[Reading]:
+    curve = arm.curve
+    inside = _inside(curve, at)
+    place = curve.where(inside)
+    columns = {name: np.exp(curve.log(name, place)) for name in ("concurrency", *COLUMNS)}
+    errors = arm.error(Y, inside)
+    return [
+        _reading(
+            {name: _known(values[i]) for name, values in columns.items()},
+            interactivity=float(inside[i]),
+            error=errors[i],
+            rates=rates,
+            gpus=tuple(sorted({curve.knots[knot].topology.gpus for knot in curve.around(float(inside[i]))})),
+            clamped=bool(inside[i] != at[i]),
+        )
+        for i in range(len(at))
+    ]
+
+
+def _measured(level: Level, error: Error | None, rates: Rates) -> Reading:
+    """A level as it was measured."""
+    columns = {name: level.mean(name) for name in COLUMNS}
+    interactivity = level.mean(X)
+    assert interactivity is not None  # rows without it are not usable
+    return _reading(
+        {"concurrency": float(level.concurrency), **columns},
+        interactivity=interactivity,
+        error=error,
+        rates=rates,
+        gpus=(level.topology.gpus,),
+    )
+
+
+def _reading(
+    columns: Mapping[str, float | None],
+    *,
+    interactivity: float,
+    error: Error | None,
+    rates: Rates,
+    gpus: tuple[int, ...],
+    clamped: bool = False,
+) -> Reading:
+    total, concurrency = columns[Y], columns["concurrency"]
+    assert total is not None  # rows without it are not usable
+    assert concurrency is not None
+    return Reading(
+        interactivity=interactivity,
+        total_tok_s_gpu=total,
+        half_width=error.half_width if error else None,
+        output_tok_s_gpu=columns[OUTPUT],
+        input_tok_s_gpu=columns["input_tok_s_gpu"],
+        cost_per_mtok=rates.cost_per_mtok(total),
+        cost_per_mtok_output=rates.cost_per_mtok(columns[OUTPUT]),
+        tok_s_mw_provisioned=rates.tok_s_mw(total),
+        concurrency=concurrency,
+        ttft_s=columns["ttft_s"],
+        acceptance_length=columns["acceptance_length"],
+        gpus=gpus,
+        clamped=clamped,
+    )
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
