@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from harness.load.client import Client
 from harness.load.recording import Job, Recording
-from harness.records import RequestSample, Samples
+from harness.records import RequestSample
 
 _LOOK_S = 0.25
 _BACKOFF_S = 0.05
@@ -205,9 +203,3 @@ async def _until_done(tasks: Iterable[asyncio.Task[None]], died: asyncio.Event |
         if pending and died is not None and died.is_set():
             return "server_died"
     return None
-
-
-def held_concurrency(samples: Samples, start_ns: int, end_ns: int) -> float:
-    """Requests in flight, averaged over the time from `start_ns` to `end_ns`."""
-    inside = np.minimum(samples.end_ns, end_ns) - np.maximum(samples.sent_ns, start_ns)
-    return float(np.maximum(inside, 0).sum() / (end_ns - start_ns))
