@@ -70,7 +70,7 @@ def read_files(files: Iterable[Path], facts: Mapping[str, str] | None = None) ->
         try:
             records = read_records(file)
         except ResultsError as error:
-            unusable.append(Unusable(file.name, None, str(error)))
+            unusable.append(Unusable(file.name, None, str(error).removeprefix(f"{file}: ")))
             continue
         for record in records:
             made = _row(record, facts or {})

@@ -1,7 +1,8 @@
 """Result files of `vllm bench serve` and `sglang.bench_serving`: one object for one concurrency of one server.
 
 Neither file knows the GPU, and vLLM's knows nothing of the server at all. `vllm bench serve --metadata gpu=h200 gpus=8`
-writes what is missing into the file; `mtpbench import --set gpu=h200` adds it afterwards. Nothing is guessed.
+writes what is missing into the file; `mtpbench import --set gpu=h200` adds it afterwards. Of a vLLM file the engine is
+taken to be vLLM unless one of these says otherwise; nothing else is guessed.
 """
 
 from collections.abc import Mapping

@@ -76,7 +76,7 @@ def new_row(
         "run_key": "-".join([*line, arm]),
         "pair_key": "-".join(line),
         "origin": origin,
-        "workload": _workload(isl, osl),
+        "workload": lengths(isl, osl),
         "model": model,
         "gpu": gpu,
         "gpus": gpus,
@@ -125,7 +125,7 @@ def _layout(topology: Mapping[str, object]) -> str:
     return "-".join([f"{topology['prefill_gpus']}p{topology['decode_gpus']}d", text, *parts])
 
 
-def _workload(isl: int, osl: int) -> str:
+def lengths(isl: int, osl: int) -> str:
     """`1k1k` for lengths in whole Ki, `1000-500` for others."""
     if isl % 1024 or osl % 1024:
         return f"{isl}-{osl}"

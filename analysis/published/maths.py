@@ -9,17 +9,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.importers.row import lengths
+from analysis.rates import Rates
 from harness.front import front, hermite, slopes
-from harness.spec import Gpu, Prices
-from harness.units import tok_s_mw, usd_per_mtok
 
 Float: TypeAlias = NDArray[np.float64]
 Row: TypeAlias = Mapping[str, object]
 
 FRACTIONS = (0.25, 0.5, 0.75)
-TIER = "hyperscaler"
-JULY_2026 = "2026-07-13"
-"""The last day of the constants that the pages were rendered with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,7 @@ class Page:
 
     Attributes:
         band: the interactivities that the page prints, tok/s/user.
-        tier: whose price was used.
-        usd_per_gpu_hour, all_in_kw: the constants used; None where there are none.
+        rates: the constants used.
         engines: all that are pooled here.
         mtp_rows, off_rows: how many points each cloud held.
     """
@@ -65,42 +61,38 @@ class Page:
     osl: int
     band: tuple[int, int]
     targets: tuple[Target, ...]
-    tier: str
-    usd_per_gpu_hour: float | None
-    all_in_kw: float | None
+    rates: Rates
     engines: tuple[str, ...]
     mtp_rows: int
     off_rows: int
 
     @property
     def key(self) -> str:
-        """`qwen3.5-h100-fp8-1024-1024`."""
-        return f"{self.model}-{self.gpu}-{self.precision}-{self.isl}-{self.osl}"
+        """`qwen3.5/h100/fp8/1k1k`."""
+        return key_of(self.model, self.gpu, self.precision, self.isl, self.osl)
 
 
 def pages_of(
     rows: Iterable[Row],
-    gpu_named: Callable[[str], Gpu | None],
+    rates_of: Callable[[str], Rates],
     *,
     at: Sequence[float] | None = None,
-    day: str = JULY_2026,
-    tier: str = TIER,
 ) -> tuple[Page, ...]:
     """A page for every model, GPU, precision and pair of lengths that valid rows are of, sorted by these.
 
-    `gpu_named` gives a GPU's facts, None for one without. `at` replaces the three targets and is moved into the band,
-    as the page does it.
+    `rates_of` gives a GPU's price and power by its name. `at` replaces the three targets and is moved into the band, as
+    the page does it.
     """
     groups: dict[tuple[str, str, str, int, int], list[Row]] = defaultdict(list)
     for row in rows:
         if not row.get("invalid"):
             groups[_pair(row)].append(row)
-    pages = []
-    for key, group in sorted(groups.items()):
-        gpu = gpu_named(key[1])
-        prices = gpu.prices_on(day) if gpu else None
-        pages.append(_page(key, group, prices, tier, at))
-    return tuple(pages)
+    return tuple(_page(key, group, rates_of(key[1]), at) for key, group in sorted(groups.items()))
+
+
+def key_of(model: str, gpu: str, precision: str, isl: int, osl: int) -> str:
+    """The name of a pair, for people and for globs."""
+    return f"{model}/{gpu}/{precision}/{lengths(isl, osl)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +140,9 @@ def js_round(value: float) -> int:
     return whole + (value - whole >= 0.5)
 
 
-def _page(
-    key: tuple[str, str, str, int, int],
-    rows: list[Row],
-    prices: Prices | None,
-    tier: str,
-    at: Sequence[float] | None,
-) -> Page:
-    usd = prices.usd_per_gpu_hour.get(tier) if prices else None
-    kw = prices.all_in_kw if prices else None
+def _page(key: tuple[str, str, str, int, int], rows: list[Row], rates: Rates, at: Sequence[float] | None) -> Page:
     sides = {arm: [row for row in rows if (row.get("draft_tokens") == 0) == (arm == "off")] for arm in ("mtp", "off")}
-    mtp, off = (_cloud(side, usd, kw) if side else None for side in sides.values())
+    mtp, off = (_cloud(side, rates) if side else None for side in sides.values())
     lo, hi = _band([cloud for cloud in (mtp, off) if cloud])
     printed = (math.ceil(lo), math.floor(hi))
     targets = _targets(lo, hi) if at is None else _moved_into(printed, at)
@@ -166,25 +150,26 @@ def _page(
         *key,
         band=printed,
         targets=tuple(Target(t, mtp.at(t) if mtp else None, off.at(t) if off else None) for t in targets),
-        tier=tier,
-        usd_per_gpu_hour=usd,
-        all_in_kw=kw,
+        rates=rates,
         engines=tuple(sorted({str(row.get("engine")) for row in rows})),
         mtp_rows=len(sides["mtp"]),
         off_rows=len(sides["off"]),
     )
 
 
-def _cloud(rows: list[Row], usd: float | None, kw: float | None) -> _Cloud:
+def _cloud(rows: list[Row], rates: Rates) -> _Cloud:
     def column(name: str) -> Float:
         return np.array([row[name] for row in rows], float)
+
+    def of_throughput(worth: Callable[[float], float | None], known: float | None) -> Float | None:
+        return None if known is None else np.array([worth(rate) for rate in throughput.tolist()], float)
 
     throughput = column("total_tok_s_gpu")
     return _Cloud(
         x=column("interactivity"),
         tok_s_gpu=throughput,
-        usd_per_mtok=None if usd is None else np.array([usd_per_mtok(usd, t) for t in throughput.tolist()]),
-        tok_s_mw=None if kw is None else np.array([tok_s_mw(t, kw) for t in throughput.tolist()]),
+        usd_per_mtok=of_throughput(rates.cost_per_mtok, rates.usd_per_gpu_hour),
+        tok_s_mw=of_throughput(rates.tok_s_mw, rates.all_in_kw),
         concurrency=column("concurrency"),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from analysis.published import words
-from analysis.published.maths import Page, Target
+from analysis.published.maths import Page, Target, key_of
 from harness.errors import ResultsError
 
 Digits = Mapping[str, str | None]
@@ -53,7 +53,7 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """The same as the key of a recomputed Page of the same pair."""
-        return f"{self.model}-{self.gpu}-{self.precision}-{self.isl}-{self.osl}"
+        return key_of(self.model, self.gpu, self.precision, self.isl, self.osl)
 
 
 class Published(Printed, frozen=True, kw_only=True, forbid_unknown_fields=True):

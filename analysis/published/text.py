@@ -3,25 +3,27 @@
 import csv
 import fnmatch
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from dataclasses import asdict, replace
 from typing import TypeAlias
 
 import msgspec
 
+from analysis.facts import gpu_of
 from analysis.importers.report import REASONS
-from analysis.published.maths import JULY_2026, TIER, Page, pages_of
+from analysis.published.maths import Page, pages_of
 from analysis.published.pages import Agreement, Digits, Printed, PrintedTarget, Published, agreement, printed
+from analysis.rates import rates, wanted
 from analysis.rows import OLDER, Row, Table
-from harness import config
 from harness.errors import UserError
-from harness.spec import Gpu
 
 SCHEMA = 1
 Unused: TypeAlias = Sequence[tuple[str, str]]
 """What took no part: row or place, and reason."""
+
+JULY_2026 = "2026-07-13"
+"""The last day on which the dashboard used the constants that the pages were rendered with."""
 
 INTRODUCTION = """\
 # As published
@@ -76,37 +78,23 @@ def as_published(
         published: tables that ship beside the rows.
         at: targets, moved into each page's band; None for the page's own three.
         pair: glob over a page's key.
-        prices: another day or tier than the pages'.
+        prices: other constants than the pages', as `rates.wanted` reads them.
         output_format: md, csv or json.
 
     Raises:
-        UserError: `prices` or `output_format` is neither of those.
+        UserError: `prices` or `output_format` is none of those.
     """
     writers: dict[str, Callable[[list[Shown], Unused], str]] = {"md": _markdown, "csv": _csv, "json": _json}
     if output_format not in writers:
         raise UserError(f"format '{output_format}' is not one of {', '.join(writers)}")
-    day, tier = _day_and_tier(prices)
+    asked = wanted(prices)
+    want = replace(asked, day=asked.day or JULY_2026)
     rows = [row for row in table.rows if not _unlike_a_page(row)]
-    pages = pages_of([row.cells for row in rows], _gpu_named, at=at, day=day, tier=tier)
+    gpus = {row.gpu: rates(row.gpu, gpu_of(row), want) for row in rows}
+    pages = pages_of([row.cells for row in rows], gpus.__getitem__, at=at)
     comparable = at is None and prices is None
     shown = [s for s in _shown(pages, published, comparable) if fnmatch.fnmatch(s.printed.key, pair or "*")]
     return writers[output_format](shown, _unused(table))
-
-
-@cache
-def _gpu_named(name: str) -> Gpu | None:
-    return config.load_gpu(name) if name in config.known("gpu") else None
-
-
-def _day_and_tier(prices: str | None) -> tuple[str, str]:
-    if prices is None:
-        return JULY_2026, TIER
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", prices):
-        return prices, TIER
-    tiers = {tier for gpu in config.load_gpus().values() for p in gpu.prices for tier in p.usd_per_gpu_hour}
-    if prices not in tiers:
-        raise UserError(f"--prices {prices}: neither a day like 2026-07-13 nor one of {', '.join(sorted(tiers))}")
-    return JULY_2026, prices
 
 
 def _unlike_a_page(row: Row) -> str | None:
@@ -168,10 +156,11 @@ def _about(shown: Shown) -> Iterable[str]:
         yield "band {}–{} tok/s/user".format(*shown.printed.band)  # noqa: RUF001
     if shown.page:
         yield f"{shown.page.mtp_rows} MTP and {shown.page.off_rows} Off points"
-        usd, kw = shown.page.usd_per_gpu_hour, shown.page.all_in_kw
+        worth = shown.page.rates
+        usd, kw = worth.usd_per_gpu_hour, worth.all_in_kw
         yield f"pooled engines: {', '.join(shown.page.engines)}"
-        yield f"${usd:.2f}/GPU-hour ({shown.page.tier})" if usd is not None else "no price is known for this GPU"
-        yield f"{kw:g} kW/GPU" if kw is not None else "no all-in power is known for this GPU"
+        yield f"no price: {worth.usd_from}" if usd is None else f"${usd:.2f}/GPU-hour ({worth.usd_from})"
+        yield f"no power: {worth.kw_from}" if kw is None else f"{kw:g} kW/GPU ({worth.kw_from})"
     if shown.agreement:
         found = shown.agreement
         yield (
@@ -231,19 +220,14 @@ def _json(shown: list[Shown], unused: Unused) -> str:
 
 def _json_page(shown: Shown) -> dict[str, object]:
     page = shown.page
-    constants = page and {
-        "tier": page.tier,
-        "engines": page.engines,
-        "usd_per_gpu_hour": page.usd_per_gpu_hour,
-        "all_in_kw": page.all_in_kw,
-        "mtp_rows": page.mtp_rows,
-        "off_rows": page.off_rows,
-    }
     return {
         "key": shown.printed.key,
         "recomputed": shown.recomputed,
         "note": shown.note,
-        "computed_with": constants,
+        "rates": asdict(page.rates) if page else None,
+        "engines": page.engines if page else None,
+        "mtp_rows": page.mtp_rows if page else None,
+        "off_rows": page.off_rows if page else None,
         "agreement": shown.agreement,
         "page": shown.printed,
     }

@@ -12,6 +12,7 @@ from analysis import rows
 from analysis.importers import import_files
 from analysis.published import as_published, pages_of, published_pages
 from analysis.published.pages import agreement, printed
+from analysis.rates import rates, wanted
 from harness import config
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -27,12 +28,13 @@ def table():
 
 
 def recomputed(table, key, at=None):
-    found = pages_of([row.cells for row in table.rows], config.load_gpu, at=at)
+    july = wanted("2026-07-13")
+    found = pages_of([row.cells for row in table.rows], lambda gpu: rates(gpu, config.load_gpu(gpu), july), at=at)
     return printed(next(page for page in found if page.key == key))
 
 
 def test_two_pages_are_complete_and_three_are_not():
-    assert ["qwen3.5-h100-fp8-1024-1024", "qwen3.5-mi325x-fp8-1024-1024"] == COMPLETE
+    assert ["qwen3.5/h100/fp8/1k1k", "qwen3.5/mi325x/fp8/1k1k"] == COMPLETE
     assert 5 == len(PAGES)
 
 
@@ -55,7 +57,7 @@ def test_targets_band_words_and_sentences_of_a_complete_page_come_out_of_its_row
 
 
 def test_what_is_left_of_an_incomplete_page_comes_out_too(table):
-    key = "dsv4-mi355x-fp4-8192-1024"
+    key = "dsv4/mi355x/fp4/8k1k"
     off = PAGES[key].targets[0]
 
     assert off.off == recomputed(table, key, at=[off.at]).targets[0].off
@@ -96,3 +98,20 @@ def test_columns_that_say_what_to_expect_are_not_there():
 
     assert not {"seed_page", "in_seed_era"} & set(header)
     assert "seed" not in json.dumps([row.cells for row in rows.load([PUBLISHED]).rows])
+
+
+def test_prices_of_another_day_change_cost_and_power_and_claim_no_agreement(table):
+    august = json.loads(as_published(table, published_pages([PUBLISHED]), prices="2026-08-14", output_format="json"))
+    h100 = next(page for page in august["pages"] if page["key"] == COMPLETE[0])
+
+    assert (1.17, 1.37, None) == (
+        *(h100["rates"][name] for name in ("usd_per_gpu_hour", "all_in_kw")),
+        h100["agreement"],
+    )
+    assert "360.9" == h100["page"]["targets"][0]["mtp"]["tok_s_gpu"]
+
+
+def test_pairs_are_chosen_by_glob(table):
+    answer = json.loads(as_published(table, pair="*/h100/*/8k1k", output_format="json"))
+
+    assert ["qwen3.5/h100/fp8/8k1k"] == [page["key"] for page in answer["pages"]]

@@ -6,20 +6,10 @@ import pytest
 
 from analysis.published import words
 from analysis.published.maths import Cells, Target, js_round, pages_of
-from harness.spec import Gpu, Prices
+from analysis.rates import Rates
 
-GPU = Gpu(
-    name="h100",
-    label="H100",
-    vendor="nvidia",
-    arch="Hopper",
-    memory_gb=80,
-    source="made up",
-    prices=(
-        Prices(since="2026-04-01", usd_per_gpu_hour={"hyperscaler": 3.6, "rental": 7.2}, all_in_kw=2.0, source="-"),
-        Prices(since="2026-07-14", usd_per_gpu_hour={"hyperscaler": 7.2}, all_in_kw=1.0, source="-"),
-    ),
-)
+RATES = Rates(usd_per_gpu_hour=3.6, usd_from="made up", all_in_kw=2.0, kw_from="made up")
+UNKNOWN = Rates(usd_per_gpu_hour=None, usd_from="nobody knows", all_in_kw=None, kw_from="nobody knows")
 
 
 def row(x, throughput, concurrency, *, off=False, **more):
@@ -38,8 +28,8 @@ def row(x, throughput, concurrency, *, off=False, **more):
     } | more
 
 
-def page(rows, **options):
-    (only,) = pages_of(rows, lambda _: GPU, **options)
+def page(rows, rates=RATES, **options):
+    (only,) = pages_of(rows, lambda _: rates, **options)
     return only
 
 
@@ -100,12 +90,11 @@ def test_cost_is_splined_by_itself_and_so_disagrees_with_throughput():
     assert not math.isclose(cells.usd_per_mtok, 3.6e6 / (3600 * cells.tok_s_gpu), rel_tol=0.01)
 
 
-def test_prices_are_those_of_the_day_and_tier():
-    assert (3.6, 2.0) == (page(MTP).usd_per_gpu_hour, page(MTP).all_in_kw)
-    assert (7.2, 1.0) == (page(MTP, day="2026-07-14").usd_per_gpu_hour, page(MTP, day="2026-07-14").all_in_kw)
-    assert 7.2 == page(MTP, tier="rental").usd_per_gpu_hour
-    assert page(MTP, day="2026-03-31").usd_per_gpu_hour is None
-    assert page(MTP, day="2026-03-31").targets[0].mtp.usd_per_mtok is None
+def test_without_prices_the_rest_of_a_page_stands():
+    with_prices, without = page(MTP).targets[0].mtp, page(MTP, UNKNOWN).targets[0].mtp
+
+    assert (None, None) == (without.usd_per_mtok, without.tok_s_mw)
+    assert (with_prices.tok_s_gpu, with_prices.concurrency) == (without.tok_s_gpu, without.concurrency)
 
 
 def test_invalid_rows_take_no_part():
@@ -126,7 +115,7 @@ def test_pairs_are_apart_by_every_part_of_their_name():
         *(MTP[1] | {name: value} for name, value in {"isl": 8192, "gpu": "b200", "precision": "fp4"}.items()),
     ]
 
-    assert 4 == len(pages_of(rows, lambda _: None))
+    assert 4 == len(pages_of(rows, lambda _: UNKNOWN))
 
 
 @pytest.mark.parametrize(

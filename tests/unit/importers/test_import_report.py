@@ -46,8 +46,8 @@ def test_report_counts_names_and_lists_pairs(files, tmp_path):
         "  not used: 1 x conc is missing: a.json row 2",
         "  not used: 1 x no format that import knows (our own points.jsonl, InferenceX artifact, API answer, CSV or "
         "parquet, vllm bench serve, sglang.bench_serving): b.json row 3",
-        f"  not used: 1 x {files[2]}: broken JSON: Expecting property name enclosed in double quotes: line 1 column 2 "
-        "(char 1): c.json",
+        "  not used: 1 x broken JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1): "
+        "c.json",
         "  not used: 1 x an older run of a line that has a newer one: a.json row 3",
         "  dsr1 b200 fp8 1024/1024: 1 MTP, 0 Off",
         "  dsr1 h100 fp8 1024/1024: 1 MTP, 1 Off",
