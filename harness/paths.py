@@ -39,7 +39,8 @@ def expand(text: str) -> str:
             return str(packaged_configs())
         if name not in os.environ:
             what_to_do = SET_UP_BY.get(name, "or write the path itself")
-            raise UserError(f"{text}: ${name} is not set; export it ({what_to_do})")
+            wanted = "" if text == match[0] else f" for {text}"
+            raise UserError(f"${name} is not set{wanted}; export it ({what_to_do})")
         return os.environ[name]
 
     return str(Path(_VARIABLE.sub(value, text)).expanduser()) if is_local(text) else text

@@ -161,6 +161,8 @@ class Sweep(Spec):
         yield from _twice("runs", [run.key for run in self.runs])
         if self.runs and {run.mtp.draft_tokens for run in self.runs} != set(self.mtp):
             yield f"mtp: {list(self.mtp)} is not what the runs have; leave it out, they say it themselves"
+        if self.runs and self.acceptance != ("natural",):
+            yield "acceptance: says nothing to runs; give each its forced_acceptance_length, and leave this out"
         for number, run in enumerate(self.runs):
             if run.settings.max_running_requests < most:
                 yield f"runs: [{number}] has max_running_requests below the highest concurrency, {most}"

@@ -28,7 +28,7 @@ GOOD = {
     "engine": "vllm",
     "max_running_requests": "64",
     "mtp": "[off, 3]",
-    "workload": "64x32",
+    "workload": "32x32",
     "concurrency": "[1, 8]",
 }
 """A sweep without a fault; each case of config_lines.txt replaces or adds one line of it."""

@@ -146,7 +146,7 @@ def sweeps(draw):
         max_running_requests=2**60,
         max_graph_requests=draw(maybe(counts)),
         mtp=tuple(draft_tokens or draw(st.lists(st.integers(0, 16), min_size=1, max_size=3, unique=True))),
-        acceptance=(draw(st.just("natural") | st.floats(1, 2)),),
+        acceptance=("natural",) if given_runs else (draw(st.just("natural") | st.floats(1, 2)),),
         workload=draw(workloads),
         concurrency=draw(
             st.lists(counts, min_size=1, max_size=4, unique=True).map(tuple)

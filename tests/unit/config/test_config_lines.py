@@ -14,7 +14,7 @@ GOOD = {
     "engine": "vllm",
     "max_running_requests": "64",
     "mtp": "[off, 3]",
-    "workload": "64x32",
+    "workload": "32x32",
     "concurrency": "[1, 8]",
 }
 

@@ -13,7 +13,7 @@ gpu: cpu-2core
 precision: bf16
 engine: vllm
 max_running_requests: 64
-workload: 64x32
+workload: 32x32
 """
 ARMS = "mtp: [off, 3]\n"
 USERS = "concurrency: [1, 8]\n"
@@ -91,7 +91,7 @@ def test_a_sweep_is_named_by_its_file_unless_it_says_otherwise(written):
 
 def test_a_file_beside_the_sweep_goes_before_the_packages_own(written, tmp_path):
     (tmp_path / "workloads").mkdir()
-    (tmp_path / "workloads" / "64x32.yaml").write_text("isl: 65\nosl: 33\n")
+    (tmp_path / "workloads" / "32x32.yaml").write_text("isl: 65\nosl: 33\n")
 
     sweep = config.load(written(SWEEP + USERS + ARMS))
 
@@ -100,8 +100,8 @@ def test_a_file_beside_the_sweep_goes_before_the_packages_own(written, tmp_path)
 
 def test_a_name_may_be_a_path_or_the_thing_itself(written, tmp_path):
     (tmp_path / "mine.yaml").write_text("isl: 10\nosl: 20\n")
-    by_path = SWEEP.replace("workload: 64x32", "workload: ../mine.yaml") + USERS + ARMS
-    inline = SWEEP.replace("workload: 64x32", "workload: {name: mine, isl: 10, osl: 20}") + USERS + ARMS
+    by_path = SWEEP.replace("workload: 32x32", "workload: ../mine.yaml") + USERS + ARMS
+    inline = SWEEP.replace("workload: 32x32", "workload: {name: mine, isl: 10, osl: 20}") + USERS + ARMS
 
     assert config.load(written(by_path)).workload == config.load(written(inline)).workload
 
@@ -168,7 +168,7 @@ def test_runs_take_from_the_sweep_what_they_do_not_say(written):
     assert ("bf16", 1, 0) == (off.precision, off.parallel.gpus, off.mtp.draft_tokens)
     assert ("fp8", 2, 3) == (mtp.precision, mtp.parallel.gpus, mtp.mtp.draft_tokens)
     assert off.model == mtp.model
-    assert 64 + 32 + 16 == off.settings.context == mtp.settings.context
+    assert 32 + 32 + 16 == off.settings.context == mtp.settings.context
 
 
 def test_another_engine_takes_no_arguments_of_the_files_own(written):

@@ -1,0 +1,108 @@
+"""A Plan as plain text: a table of points, the totals, the commands."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from harness.plan.guess import Guess
+from harness.plan.memory import Memory
+from harness.plan.work import Plan, PlannedRun
+from harness.spec import Ladder, Run
+from harness.units import MISSING, SECONDS_PER_HOUR, duration, number
+
+HEADINGS = ("run", "GPUs", "start", "users", "a request", "a point")
+
+
+def render(plan: Plan) -> str:
+    """The whole plan, for a terminal; no line break at the end."""
+    blocks = (_head(plan), _points(plan), _totals(plan), *_commands(plan))
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _labels(plan: Plan) -> dict[str, PlannedRun]:
+    """Runs by the name of their arm, numbered where that says too little."""
+    arms = [planned.run.mtp.label for planned in plan.runs]
+    return {
+        arm if arms.count(arm) == 1 else f"{arm}, run {index}": planned
+        for index, (arm, planned) in enumerate(zip(arms, plan.runs, strict=True))
+    }
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    sweep, starts = plan.sweep, len(plan.runs) * plan.sweep.launches
+    yield f"{sweep.name}: {sweep.model.label} in {sweep.precision} on {sweep.gpu.label}, {sweep.engine.name}"
+    yield f"{sweep.workload.isl} tokens in, {sweep.workload.osl} out ({sweep.workload.name})"
+    yield f"{starts} server starts, {starts * len(sweep.concurrencies)} points"
+    if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.refine_pct is not None:
+        yield f"and those that refine_pct: {sweep.concurrency.refine_pct:g} adds between them"
+    if sweep.demo:
+        yield "demo: short windows, to look at; no verdict comes of it"
+
+
+def _points(plan: Plan) -> Iterator[str]:
+    rows = [HEADINGS]
+    for label, planned in _labels(plan).items():
+        arm = (label, str(planned.run.parallel.gpus), _span(planned.ready_s))
+        for point in planned.points:
+            rows.append((*arm, str(point.concurrency), _span(point.request_s), _span(point.point_s)))
+            arm = ("", "", "")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    reasons = {point.request_s.reason for planned in plan.runs for point in planned.points}
+    yield from (f"{MISSING} no guess of a request: {reason}" for reason in sorted(filter(None, reasons)))
+
+
+def _totals(plan: Plan) -> Iterator[str]:
+    if plan.hours.reason:
+        yield f"time    unknown: {plan.hours.reason}"
+    else:
+        yield f"time    {_span(plan.hours * SECONDS_PER_HOUR)}, one server after the other"
+    if plan.usd_reason or plan.hours.reason:
+        yield f"cost    unknown: {plan.usd_reason or plan.hours.reason}"
+    else:
+        for tier, usd in plan.usd.items():
+            since = f", prices since {plan.prices.since}" if plan.prices else ""
+            yield f"cost    {_span(usd, lambda value: f'${number(value)}')} ({tier}{since})"
+    labels = _labels(plan)
+    for memory in dict.fromkeys(planned.memory for planned in plan.runs):
+        of = [label for label, planned in labels.items() if planned.memory == memory]
+        yield f"memory  {_memory(memory)}" + (f" ({', '.join(of)})" if len(of) < len(plan.runs) else "")
+
+
+def _memory(memory: Memory) -> str:
+    if memory.weights_gb is None or memory.kv_gb is None:
+        return f"unknown: {memory.reason}"
+    needed = f"{number(memory.weights_gb)} GB of weights, {number(memory.kv_gb)} GB of KV cache when full"
+    verdict = "" if memory.fits else ": too little, requests will wait or be preempted"
+    return f"{needed}, activations on top; {number(memory.there_gb)} GB there{verdict}"
+
+
+def _commands(plan: Plan) -> Iterator[list[str]]:
+    """A block for each Run; arms of one baseline show only what is their own."""
+    shown: dict[Run, str] = {}
+    for label, planned in _labels(plan).items():
+        command = planned.command
+        first = shown.setdefault(planned.run.baseline, label)
+        if first == label:
+            note = f" {command.note}" if command.note else ""
+            yield [f"{label}:{note}", *_lines(command.env, command.argv)]
+        else:
+            yield [f"{label}: as {first}, with", *_lines(command.arm.env, command.arm.args)]
+
+
+def _lines(env: Mapping[str, str], argv: Sequence[str]) -> Iterator[str]:
+    yield from (f"  {name}={shlex.quote(value)}" for name, value in env.items())
+    if argv:
+        yield f"  {_shell(argv)}"
+
+
+def _shell(argv: Sequence[str]) -> str:
+    """As it could be typed, placeholders bare."""
+    return " ".join(word if word in {"<port>", "<served-name>"} else shlex.quote(word) for word in argv)
+
+
+def _span(guess: Guess, show: Callable[[float], str] = duration) -> str:
+    if guess.low is None or guess.high is None:
+        return MISSING
+    low, high = show(guess.low), show(guess.high)
+    return low if low == high else f"{low} to {high}"
