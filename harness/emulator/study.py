@@ -5,6 +5,7 @@ metrics against it, studies draw thousands of points from it.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,14 @@ from harness.emulator.profile import Limits, Noise, Profile, steady
 from harness.records import EngineCounters, RequestSample, Samples, columns
 
 SECOND = 1_000_000_000
+
+EPOCH_NS = 1000 * SECOND
+"""Clock reading at virtual time 0: like a real clock's, never 0."""
+
+LOOK_S = 0.25
+
+Stop = Callable[[int, Sequence[RequestSample]], bool]
+"""Whether to stop, given the time in ns and all requests that have ended, in order: `load`'s stop rules are of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,13 @@ def closed_loop(
     speculation: Speculation = OFF,
     limits: Limits | None = None,
     noise: Noise | None = None,
+    stop: Stop | None = None,
     seed: int = 0,
 ) -> Observed:
     """What `concurrency` users see in `duration_s` virtual seconds; each sends as soon as its last request ended.
 
-    Without `limits` the server has room for all of them. Under `noise` the seed also names the launch.
+    Without `limits` the server has room for all of them. Under `noise` the seed also names the launch. A `stop` rule
+    may end it earlier; it is asked four times a virtual second.
     """
     model = EngineModel(
         profile,
@@ -73,7 +84,7 @@ def closed_loop(
         seed=seed,
         slowness=noise.slowness(seed) if noise else steady,
     )
-    return _Users(model, isl, osl, concurrency, seed).watch(duration_s)
+    return _Users(model, isl, osl, concurrency, seed).watch(duration_s, stop)
 
 
 class _Users:
@@ -89,28 +100,36 @@ class _Users:
         self._ended: list[RequestSample] = []
         self._next = 0
 
-    def watch(self, duration_s: float) -> Observed:
-        """Let them send and receive until `duration_s`."""
+    def watch(self, duration_s: float, stop: Stop | None) -> Observed:
+        """Let them send and receive until `duration_s`, or until told to stop."""
         shift = float(np.random.default_rng((self._seed, 3)).random())
         for slot in range(self._slots):
             self._send(-(slot + 1), slot, starter_osl(self._osl, slot, self._slots, shift))
-        readings = [self._model.counters(0)]
+        readings = [self._model.counters(EPOCH_NS)]
+        next_look_ns = EPOCH_NS
         while (end_s := self._model.begin()) is not None and end_s <= duration_s:
-            while (next_ns := readings[-1].t_ns + SECOND) <= end_s * SECOND:
+            while (next_ns := readings[-1].t_ns + SECOND) <= _clock_ns(end_s):
                 readings.append(self._model.counters(next_ns))
             self._receive()
-        for flying in self._flying.values():
-            self._ended.append(self._sample(flying, round(duration_s * SECOND), error="cancelled"))
-        return Observed(columns(self._ended), tuple(readings))
+            if stop is not None and self._now_ns >= next_look_ns:
+                next_look_ns = self._now_ns + int(LOOK_S * SECOND)
+                if stop(self._now_ns, self._ended):
+                    break
+        readings.append(self._model.counters(self._now_ns))
+        cut_off = [self._sample(flying, self._now_ns, error="cancelled") for flying in self._flying.values()]
+        return Observed(columns([*self._ended, *cut_off]), tuple(readings))
+
+    @property
+    def _now_ns(self) -> int:
+        return _clock_ns(self._model.now_s)
 
     def _send(self, index: int, slot: int, osl: int) -> None:
-        now_s = self._model.now_s
-        self._flying[index] = _InFlight(index, slot, osl, round(now_s * SECOND))
-        self._model.submit(index, self._isl, osl, now_s)
+        self._flying[index] = _InFlight(index, slot, osl, self._now_ns)
+        self._model.submit(index, self._isl, osl, self._model.now_s)
 
     def _receive(self) -> None:
         deliveries = self._model.end()
-        now_ns = round(self._model.now_s * SECOND)
+        now_ns = self._now_ns
         for request, tokens, done in deliveries:
             flying = self._flying[request]
             flying.chunk_ns.append(now_ns)
@@ -138,3 +157,7 @@ class _Users:
             finish_reason=None if error else "length",
             error=error,
         )
+
+
+def _clock_ns(virtual_s: float) -> int:
+    return EPOCH_NS + round(virtual_s * SECOND)

@@ -96,6 +96,7 @@ def test_throughput_and_interactivity_are_those_of_closed_form(emulated, profile
         osl=OSL,
         duration_s=42 * request_s,
     )
-    measured = observed(point.samples, round(2 * request_s * 1e9), round(42 * request_s * 1e9))
+    start_ns = point.samples.sent_ns.min()
+    measured = observed(point.samples, start_ns + 2 * request_s * 1e9, start_ns + 42 * request_s * 1e9)
 
     assert (pytest.approx(tok_s, rel=WITHIN), pytest.approx(user_tok_s, rel=WITHIN)) == measured

@@ -5,6 +5,7 @@ import pytest
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.model import Delivery, EngineModel
 from harness.emulator.profile import Limits, Noise, Profile
+from harness.emulator.study import closed_loop
 
 COST = Profile(
     name="round",
@@ -154,3 +155,25 @@ def test_noise_is_one_factor_a_launch_and_one_a_block():
     assert blocks(0.0) == blocks(9.9) != blocks(10.0)
     assert Noise(block_sd=0.1).slowness(0)(5.0) == blocks(5.0)
     assert 1.0 == Noise().slowness(0)(5.0)
+
+
+def test_users_stop_when_told_to():
+    told = []
+
+    def stop(now_ns, ended):
+        told.append(now_ns)
+        return len(ended) >= 3
+
+    seen = closed_loop(COST, concurrency=1, isl=10, osl=4, duration_s=1e6, stop=stop)
+
+    assert 3 == (seen.samples.error == "").sum()
+    assert told == sorted(told)
+    assert seen.counters[-1].requests == 3
+
+
+def test_readings_come_every_second_and_at_both_ends():
+    seen = closed_loop(COST, concurrency=2, isl=10, osl=4, duration_s=20.5)
+    seconds = [(reading.t_ns - seen.samples.sent_ns.min()) / 1e9 for reading in seen.counters]
+
+    assert list(range(len(seconds) - 1)) == seconds[:-1]
+    assert seconds[-2] <= seconds[-1] <= 20.5
