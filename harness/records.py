@@ -158,12 +158,14 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         busy: share of one core that it used; near 1 its stamps are late and its throughput is its own.
         lateness_p50_s, lateness_p99_s, lateness_max_s: how late its event loop woke, probed many times a second.
+        realtime: whether it ran before other processes of its cores; without it a busy machine makes it late.
     """
 
     busy: float
     lateness_p50_s: float
     lateness_p99_s: float
     lateness_max_s: float
+    realtime: bool = False
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,8 +190,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         blocks_ns: edges of equal wall-time blocks from T0 to T1, each at least one request time long.
         request_time_s: median time of a full request.
         cut_s: how long after the first send the start-up transient ended (MSER-5).
-        looks: how often the precision was tested before the point was stopped.
-        capped: the cap ended the point before its precision was reached.
+        looks: how often the precision was due to be tested by T1.
+        capped: the point ended before its precision, or its shortest length, was reached.
         steady: False when MSER-5 cut in the last half of the samples.
     """
 
@@ -206,6 +208,18 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     def duration_s(self) -> float:
         """T1 - T0."""
         return (self.end_ns - self.start_ns) / 1e9
+
+
+class NoWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A Point without a steady part.
+
+    Attributes:
+        reason: code of the verdict that follows.
+        text: what was missing, for people.
+    """
+
+    reason: str
+    text: str
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,6 +83,7 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         expected_prompt_hash=expected_prompt_hash(sweep, results),
         aborted=facts.aborted,
         demo=sweep.demo,
+        health=facts.health,
     )
     result = PointResult(
         identity=_identity(sweep, point, facts, attempt),

@@ -1,0 +1,182 @@
+"""What speaks against a point: one small function a verdict, which gives a phrase or None.
+
+They look at evidence and nothing else; what a verdict means and whether it voids a point stands in `checks`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.metrics import Score
+from harness.records import ClientHealth, Configuration, NoWindow, Window
+from harness.spec import Point
+
+FEWEST_BLOCKS = 10
+FAILED_SHARE = 0.001
+HELD_SHARE = 0.99
+LITTLE_TOLERANCE = 0.01
+ACCEPTANCE_TOLERANCE = 0.01
+QUEUED_SHARE = 0.05
+PAST_EOS_SHARE = 0.2
+DRAFT_SHARE = 0.99
+BUSY_SHARE = 0.8
+
+_ENGINE_ERRORS = frozenset({"http_status", "stream_error", "early_eof", "usage_missing", "usage_mismatch"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a point is judged by.
+
+    Attributes:
+        configuration: what the server reported of itself; None where it can't be asked.
+        prompt_hash, expected_prompt_hash: of this point's prompt stream, and of the sweep's other points; None where
+            there is no other yet.
+        aborted: why the load was given up: `server_died`, `failed_requests`.
+        health: how the load's own process kept up; None where it was not watched.
+    """
+
+    point: Point
+    score: Score
+    window: Window | NoWindow
+    configuration: Configuration | None
+    prompt_hash: object
+    expected_prompt_hash: object
+    aborted: str | None
+    demo: bool
+    health: ClientHealth | None
+
+    def value(self, name: str) -> float | None:
+        """A metric's headline value."""
+        return self.score.estimates[name].value
+
+
+def arm_not_active(evidence: Evidence) -> str | None:
+    """MTP without drafts, or without a counter that could show them."""
+    if evidence.point.run.is_off or evidence.score.drafts:
+        return None
+    return "the server has no draft counter" if evidence.score.drafts is None else "no draft was counted"
+
+
+def arm_not_off(evidence: Evidence) -> str | None:
+    """Off with drafts."""
+    if not evidence.point.run.is_off or not evidence.score.drafts:
+        return None
+    return f"{evidence.score.drafts:.0f} drafts were counted"
+
+
+def no_counters(evidence: Evidence) -> str | None:
+    """Nothing that shows what the server did."""
+    return None if evidence.score.counters_read else "no reading"
+
+
+def config_mismatch(evidence: Evidence) -> str | None:
+    """What the server says of itself against what was asked."""
+    mismatches = evidence.configuration.mismatches if evidence.configuration else ()
+    return "; ".join(mismatches) or None
+
+
+def prompts_differ(evidence: Evidence) -> str | None:
+    """Another prompt stream than the sweep's other points."""
+    here, there = evidence.prompt_hash, evidence.expected_prompt_hash
+    return None if there is None or here == there else f"{here} here, {there} elsewhere in the sweep"
+
+
+def prompt_tokens_mismatch(evidence: Evidence) -> str | None:
+    """The engine's count of prompt tokens against the prompts."""
+    counts = evidence.score.counts
+    return f"{counts.wrong_prompt} of {counts.ended} requests" if counts.wrong_prompt else None
+
+
+def short_output(evidence: Evidence) -> str | None:
+    """Outputs of another length than asked, where it is to be exact."""
+    counts = evidence.score.counts
+    if evidence.point.workload.length != "exact" or not counts.wrong_length:
+        return None
+    return f"{counts.wrong_length} of {counts.ended} requests"
+
+
+def failed_requests(evidence: Evidence) -> str | None:
+    """Over one request in a thousand, or any that the engine itself failed."""
+    counts = evidence.score.counts
+    few = counts.failed <= FAILED_SHARE * counts.ended and not _ENGINE_ERRORS & counts.errors.keys()
+    if few and evidence.aborted != "failed_requests":
+        return None
+    classes = ", ".join(f"{name} {number}" for name, number in sorted(counts.errors.items()))
+    return f"{counts.failed} of {counts.ended} requests ({classes})"
+
+
+def server_died(evidence: Evidence) -> str | None:
+    """The process ended."""
+    return "the load was given up" if evidence.aborted == "server_died" else None
+
+
+def not_steady(evidence: Evidence) -> str | None:
+    """MSER-5 found no steady part."""
+    if isinstance(evidence.window, NoWindow) or evidence.window.steady:
+        return None
+    return "output tok/s still moves in the last half"
+
+
+def window_too_short(evidence: Evidence) -> str | None:
+    """Too few blocks for an interval."""
+    window = evidence.window
+    if isinstance(window, NoWindow):
+        return window.text
+    blocks = len(window.blocks_ns) - 1
+    if blocks >= FEWEST_BLOCKS:
+        return None
+    return f"{window.duration_s:.1f} s hold {blocks} request times of {window.request_time_s:.1f} s"
+
+
+def client_bound(evidence: Evidence) -> str | None:
+    """Users that were not in flight."""
+    held, asked = evidence.value("held_concurrency"), evidence.point.concurrency
+    return None if held is None or held >= HELD_SHARE * asked else f"{held:.2f} of {asked} requests were in flight"
+
+
+def littles_law(evidence: Evidence) -> str | None:
+    """Rate, latency and concurrency against one another."""
+    ratio = evidence.value("littles_law_ratio")
+    return None if ratio is None or abs(ratio - 1) <= LITTLE_TOLERANCE else f"ratio {ratio:.3f}"
+
+
+def acceptance_missed(evidence: Evidence) -> str | None:
+    """A short point's acceptance is uncertain by over 1 % by itself: only a whole interval outside is a miss."""
+    forced = evidence.point.run.mtp.forced_acceptance_length
+    got = evidence.score.estimates.get("acceptance_length")
+    if forced is None or got is None or got.value is None:
+        return None
+    lo, hi = (got.value if end is None else end for end in (got.lo, got.hi))
+    if lo <= forced * (1 + ACCEPTANCE_TOLERANCE) and hi >= forced * (1 - ACCEPTANCE_TOLERANCE):
+        return None
+    return f"{got.value:.3f} [{lo:.3f}, {hi:.3f}] instead of {forced:g}"
+
+
+def capped(evidence: Evidence) -> str | None:
+    """The cap ended a point that is long enough, but not as precise as asked."""
+    window = evidence.window
+    if isinstance(window, NoWindow) or not window.capped or len(window.blocks_ns) <= FEWEST_BLOCKS:
+        return None
+    return f"after {window.duration_s:.0f} s"
+
+
+def client_busy(evidence: Evidence) -> str | None:
+    """The load's own process near its limit."""
+    health = evidence.health
+    return None if health is None or health.busy <= BUSY_SHARE else f"{100 * health.busy:.0f} % of a core"
+
+
+def above(name: str, limit: float) -> Callable[[Evidence], str | None]:
+    """A share over its limit."""
+
+    def find(evidence: Evidence) -> str | None:
+        share = evidence.value(name)
+        return None if share is None or share <= limit else f"{100 * share:.1f} %"
+
+    return find
+
+
+def draft_share(evidence: Evidence) -> str | None:
+    """Steps without drafts."""
+    share = evidence.value("draft_share")
+    return None if share is None or share >= DRAFT_SHARE else f"{100 * share:.1f} %"

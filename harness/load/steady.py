@@ -1,0 +1,220 @@
+"""Find the Window: the part of a point in which the server was steady, and when there is enough of it.
+
+A Window is a function of the raw samples alone: while the load runs the same rule is asked of what has ended so far,
+and afterwards `find` cuts the Window out of everything that was kept. Knows nothing of files, engines or metrics.
+
+The rule:
+- MSER-5 on output tok/s gives the end of the start-up transient. Bins are a tenth of a request long, or a hundredth
+  of the shortest window where that is longer, so that even the shortest point has a hundred of them.
+- T0 = that cut + one request time, and every slot has finished one full-length request.
+- T1 = T0 + as many whole request times as fit before the load ended: what a request does early and late in its life
+  is then counted in its proportion. Blocks are equal and whole request times long, 30 at most.
+- The load goes on until T1 - T0 is the longer of 10 request times and `min_s` and, where a precision is asked for, the
+  95 % half-widths of output tok/s and interactivity are within it. That is tested at most 10 times, at lengths in
+  geometric progression up to `max_s`: testing at every block would find precision by luck.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.load.tally import Tally
+from harness.records import Int64, NoWindow, RequestSample, SampleBatches, Window, columns
+from harness.spec import WindowSpec
+from harness.stats import Floats, mean_interval, mser5
+from harness.units import NS_PER_S
+
+FEWEST_BLOCKS = 10
+MOST_BLOCKS = 30
+LOOKS = 10
+_SLACK = 0.5  # request times: what ends between the decision and the end of the load may lengthen the median request
+_LOOK_EVERY_S = 0.5
+
+
+def find(
+    batches: SampleBatches, *, concurrency: int, spec: WindowSpec, target_pct: float | None = None
+) -> Window | NoWindow:
+    """The Window of a point that has been measured.
+
+    Args:
+        batches: its raw samples.
+        concurrency: users that were held.
+        spec: shortest and longest length.
+        target_pct: precision that was asked for, per cent; None for none.
+    """
+    tally = Tally()
+    for batch in batches():
+        tally.add(batch)
+    return _window(tally, concurrency, spec, target_pct)
+
+
+class StopRule:
+    """Says when a point has been measured long enough; asked while the load runs, so it looks seldom and little.
+
+    Args:
+        concurrency: users that are held.
+        spec: shortest and longest length.
+        target_pct: precision asked for, per cent; None stops at the shortest length.
+    """
+
+    def __init__(self, concurrency: int, spec: WindowSpec, target_pct: float | None = None) -> None:
+        self._concurrency = concurrency
+        self._spec = spec
+        self._target_pct = target_pct
+        self._tally = Tally()
+        self._seen = 0
+        self._looks = 0
+        self._next_ns = 0
+        self._first_ns: int | None = None
+        self._expected_s = spec.min_s
+
+    @property
+    def expected_s(self) -> float:
+        """About how long the point will take from its first request on, as known so far."""
+        return self._expected_s
+
+    def look(self, now_ns: int, finished: Sequence[RequestSample]) -> bool:
+        """Whether to stop now.
+
+        Args:
+            now_ns: CLOCK_MONOTONIC.
+            finished: all requests that have ended, the same growing sequence in each call.
+        """
+        self._first_ns = now_ns if self._first_ns is None else self._first_ns
+        if now_ns < self._next_ns:
+            return False
+        self._next_ns = now_ns + int(_LOOK_EVERY_S * NS_PER_S)
+        self._tally.add(columns(finished[self._seen :]))
+        self._seen = len(finished)
+        return self._capped(now_ns) or self._enough()
+
+    def _capped(self, now_ns: int) -> bool:
+        """The cap counts from the earliest T0 that there may be; where none comes, from the start, twice over."""
+        assert self._first_ns is not None
+        earliest_ns = self._tally.all_full_ns(self._concurrency)
+        limit_ns = int(self._spec.max_s * NS_PER_S)
+        if earliest_ns is None:
+            return now_ns - self._first_ns >= 2 * limit_ns
+        return now_ns - earliest_ns >= limit_ns
+
+    def _enough(self) -> bool:
+        span = _span(self._tally, self._concurrency, self._spec)
+        if isinstance(span, NoWindow):
+            return False
+        lengths = _lengths(span, self._spec)
+        self._expect(span, lengths[min(self._looks, LOOKS - 1)])
+        while span.settled and self._looks < LOOKS and span.held_s >= lengths[self._looks]:
+            self._looks += 1
+            if self._precise() or self._looks == LOOKS:
+                return True
+        return False
+
+    def _precise(self) -> bool:
+        window = _window(self._tally, self._concurrency, self._spec, self._target_pct)
+        return isinstance(window, Window) and not window.capped
+
+    def _expect(self, span: "_Span", length_s: float) -> None:
+        assert self._tally.start_ns is not None
+        self._expected_s = (span.start_ns - self._tally.start_ns) / NS_PER_S + length_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """Where a Window may lie.
+
+    Attributes:
+        start_ns: T0.
+        end_ns: the last moment at which everything is counted and the load was whole.
+        request_time_s: median time of a full request.
+        cut_s: end of the start-up transient after the first send.
+        settled: whether MSER-5 found a steady part.
+    """
+
+    start_ns: int
+    end_ns: int
+    request_time_s: float
+    cut_s: float
+    settled: bool
+
+    @property
+    def held_s(self) -> float:
+        """Length that a Window could have."""
+        return (self.end_ns - self.start_ns) / NS_PER_S
+
+
+def _span(tally: Tally, concurrency: int, spec: WindowSpec) -> _Span | NoWindow:
+    end_ns, all_full_ns = tally.horizon_ns(concurrency), tally.all_full_ns(concurrency)
+    request_time_s = tally.request_time_s()
+    if end_ns is None or all_full_ns is None or request_time_s is None or tally.start_ns is None:
+        return NoWindow(
+            reason="window_too_short",
+            text=f"not each of the {concurrency} users finished a full request; raise window.max_s",
+        )
+    rates, bin_s = tally.rates(max(request_time_s / 10, spec.min_s / 100), end_ns)
+    cut = mser5(rates)
+    cut_s = cut.at * bin_s
+    start_ns = tally.start_ns + int((cut_s + request_time_s) * NS_PER_S)
+    return _Span(
+        start_ns=max(start_ns, all_full_ns),
+        end_ns=end_ns,
+        request_time_s=request_time_s,
+        cut_s=cut_s,
+        settled=cut.settled,
+    )
+
+
+def _window(tally: Tally, concurrency: int, spec: WindowSpec, target_pct: float | None) -> Window | NoWindow:
+    span = _span(tally, concurrency, spec)
+    if isinstance(span, NoWindow):
+        return span
+    requests = math.floor(span.held_s / span.request_time_s)
+    if requests < 1:
+        return NoWindow(
+            reason="window_too_short",
+            text=f"steady for {max(span.held_s, 0):.1f} s, under one request time ({span.request_time_s:.1f} s)",
+        )
+    per_block = math.ceil(requests / MOST_BLOCKS)
+    blocks = requests // per_block
+    length_ns = round(per_block * span.request_time_s * NS_PER_S)
+    edges = span.start_ns + np.arange(blocks + 1, dtype=np.int64) * length_ns
+    lengths = _lengths(span, spec)
+    return Window(
+        start_ns=int(edges[0]),
+        end_ns=int(edges[-1]),
+        blocks_ns=tuple(edges.tolist()),
+        request_time_s=span.request_time_s,
+        cut_s=span.cut_s,
+        looks=sum(span.held_s >= length for length in lengths),
+        capped=bool((edges[-1] - edges[0]) / NS_PER_S < _shortest(span, spec) or _misses(tally, edges, target_pct)),
+        steady=bool(span.settled),
+    )
+
+
+def _shortest(span: _Span, spec: WindowSpec) -> float:
+    return max(FEWEST_BLOCKS * span.request_time_s, spec.min_s)
+
+
+def _lengths(span: _Span, spec: WindowSpec) -> list[float]:
+    """Lengths of the steady part at which precision is tested; the first leaves room to cut to whole blocks."""
+    room_s = spec.min_s / MOST_BLOCKS + span.request_time_s
+    shortest = max((FEWEST_BLOCKS + _SLACK) * span.request_time_s, spec.min_s + room_s)
+    lengths: list[float] = np.geomspace(shortest, max(spec.max_s, shortest), LOOKS).tolist()
+    return lengths
+
+
+def _misses(tally: Tally, edges_ns: Int64, target_pct: float | None) -> bool:
+    """Whether the half-width of throughput or of interactivity is wider than asked."""
+    if target_pct is None:
+        return False
+    series = (tally.block_rates(edges_ns), tally.block_interactivity(edges_ns))
+    return any(_half_width_pct(values) > target_pct for values in series)
+
+
+def _half_width_pct(values: Floats) -> float:
+    """Half-width of the mean's 95 % interval, per cent of the mean; infinite for under two values."""
+    interval = mean_interval(values)
+    if interval is None or values.mean() <= 0:
+        return math.inf
+    return 100 * (interval.hi - interval.lo) / 2 / float(values.mean())

@@ -1,0 +1,139 @@
+"""From raw samples to the numbers of a row: pure functions over one point, streaming over its samples.
+
+`METRICS` names every number with its unit, formula and source; `score` computes them all for a Window. Knows no
+files, no clocks, no verdicts: counters and energy come as arguments, and a number that can't be had is None with a
+reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.metrics.counters import Counters
+from harness.metrics.reduce import Counts, Reduced, reduce
+from harness.metrics.scene import Scene, missing
+from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
+from harness.records import Energy, EngineCounters, Estimate, NoWindow, SampleBatches, Window
+from harness.spec import Point, Prices
+from harness.stats import Floats
+
+__all__ = ["DEFAULT_TIER", "METRICS", "REASONS", "Counts", "Metric", "Score", "score"]
+
+DEFAULT_TIER = "hyperscaler"
+"""Whose price stands behind $ per million tokens: the one tier that every GPU file with prices has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A point in numbers.
+
+    Attributes:
+        estimates: METRICS name -> number; positions beyond the arm's drafts are absent.
+        blocks: the series that a comparison resamples, a value for each of the window's blocks: `interactivity`,
+            `total_tok_s_gpu`, `output_tok_s_gpu`; empty where the number could not be had.
+        counts: how the requests went.
+        drafts: drafts that the server has counted: in the window for an MTP arm, since its start for Off or without a
+            window; None when no reading has such a counter.
+        counters_read: whether the server's counters were read at all.
+    """
+
+    estimates: Mapping[str, Estimate]
+    blocks: Mapping[str, tuple[float, ...]]
+    counts: Counts
+    drafts: float | None
+    counters_read: bool
+
+
+def score(
+    point: Point,
+    batches: SampleBatches,
+    readings: Sequence[EngineCounters],
+    window: Window | NoWindow,
+    *,
+    energy: Energy | None = None,
+    tier: str = DEFAULT_TIER,
+    seed: int = 0,
+) -> Score:
+    """Every metric of a point, in one pass over its samples.
+
+    Args:
+        point: what was measured.
+        batches: its raw samples.
+        readings: the server's counters from warm-up to the end.
+        window: its steady part; without one every number is missing, and only `counts` and `drafts` are had.
+        energy: used within the window; None where nothing measured it.
+        tier: whose price counts.
+        seed: of the bootstrap.
+    """
+    if isinstance(window, NoWindow):
+        return _without_window(batches, readings)
+    edges_ns = np.asarray(window.blocks_ns, np.int64)
+    reduced = reduce(batches(), edges_ns)
+    scene = Scene(
+        point=point,
+        reduced=reduced,
+        counters=Counters(readings, edges_ns),
+        energy=energy,
+        prices=_newest(point.run.gpu.prices),
+        tier=tier,
+        seed=seed,
+    )
+    unused = {f"acceptance_position_{index}" for index in range(point.run.mtp.draft_tokens, POSITIONS)}
+    estimates = {name: metric.of(scene) for name, metric in METRICS.items() if name not in unused}
+    return Score(
+        estimates=estimates,
+        blocks=_blocks(reduced, scene.gpus),
+        counts=reduced.counts,
+        drafts=_drafts(scene),
+        counters_read=bool(readings),
+    )
+
+
+def _without_window(batches: SampleBatches, readings: Sequence[EngineCounters]) -> Score:
+    nowhere = np.array([0, 1], np.int64)
+    return Score(
+        estimates=dict.fromkeys(METRICS, missing("no_window")),
+        blocks={},
+        counts=reduce(batches(), nowhere).counts,
+        drafts=Counters(readings, nowhere).latest("drafts"),
+        counters_read=bool(readings),
+    )
+
+
+def _newest(prices: Sequence[Prices]) -> Prices | None:
+    return max(prices, key=lambda price: price.since, default=None)
+
+
+def _drafts(scene: Scene) -> float | None:
+    if scene.point.run.is_off:
+        return scene.counters.latest("drafts")
+    grown = scene.counters.difference("drafts")
+    return None if isinstance(grown, str) else float(grown.sum())
+
+
+def _blocks(reduced: Reduced, gpus: int) -> dict[str, tuple[float, ...]]:
+    def rates(tokens: Floats) -> tuple[float, ...]:
+        return tuple((tokens / reduced.block_s / gpus).tolist())
+
+    return {
+        "interactivity": _block_medians(reduced),
+        "total_tok_s_gpu": rates(reduced.input_tokens + reduced.output_tokens),
+        "output_tok_s_gpu": rates(reduced.output_tokens),
+    }
+
+
+def _block_medians(reduced: Reduced) -> tuple[float, ...]:
+    """Median interactivity of the requests that end in each block; where none does, of the next that has one.
+
+    At low concurrency a request may span a block from end to end; its speed is known only where it ends.
+    """
+    cohort = reduced.cohort
+    known = np.isfinite(cohort.tpot_s)
+    if not known.any():
+        return ()
+    speeds = [1 / cohort.tpot_s[known & (cohort.block == block)] for block in range(len(reduced.block_s))]
+    medians = np.array([np.median(speed) if len(speed) else np.nan for speed in speeds])
+    filled = np.flatnonzero(np.isfinite(medians))
+    following = np.minimum(np.searchsorted(filled, np.arange(len(medians))), len(filled) - 1)
+    return tuple(medians[filled[following]].tolist())

@@ -1,0 +1,89 @@
+"""What speculation did, from the engine's counters; what its chunks show of it, from the samples.
+
+Tokens per chunk are no acceptance length: servers merge chunks under load. They are shown where counters can't tell:
+before and after the text's own end.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from harness.metrics.scene import Scene, missing
+from harness.records import Estimate
+from harness.stats import Floats
+
+
+def acceptance_length(scene: Scene) -> Estimate:
+    """Tokens a verification step gives: 1 + accepted / steps that had drafts."""
+    return _by_drafts(scene, "accepted_tokens", None, lambda accepted: 1 + accepted)
+
+
+def acceptance_position(scene: Scene, position: int) -> Estimate:
+    """Share of verification steps in which the draft at this position was accepted."""
+    return _by_drafts(scene, "accepted_per_position", position, lambda accepted: accepted)
+
+
+def _by_drafts(scene: Scene, name: str, position: int | None, transform: Callable[[Floats], Floats]) -> Estimate:
+    if scene.point.run.is_off:
+        return missing("off")
+    accepted = scene.counters.difference(name, position)
+    drafts = scene.counters.difference("drafts")
+    if isinstance(accepted, str) or isinstance(drafts, str):
+        return missing(accepted if isinstance(accepted, str) else str(drafts))
+    return scene.ratio(accepted, drafts, transform)
+
+
+def draft_share(scene: Scene) -> Estimate:
+    """Steps that had drafts over all decode steps.
+
+    Each finished prompt gives one token and each step one token besides those accepted, so the steps are
+    generated - accepted - requests. The last step of a request may accept more than is delivered, which hides steps:
+    they are taken to be no fewer than those with drafts.
+    """
+    if scene.point.run.is_off:
+        return missing("off")
+    names = ("drafts", "accepted_tokens", "generation_tokens", "requests")
+    grown = [scene.counters.difference(name) for name in names]
+    unknown = [reason for reason in grown if isinstance(reason, str)]
+    if unknown:
+        return missing(unknown[0])
+    drafts, accepted, generated, requests = (float(values.sum()) for values in grown if not isinstance(values, str))
+    steps = max(generated - accepted - requests, drafts)
+    return Estimate(value=drafts / steps) if steps > 0 else missing("nothing_counted")
+
+
+def tokens_per_chunk(scene: Scene) -> Estimate:
+    """Tokens over chunks, of the chunks after each request's first."""
+    cohort = scene.reduced.cohort
+    return _per_chunk(scene, scene.by_block(cohort.tokens - cohort.first_tokens), scene.by_block(cohort.chunks - 1))
+
+
+def tokens_per_chunk_before_eos(scene: Scene) -> Estimate:
+    """The same while the text has not ended."""
+    return _eos_split(scene, scene.reduced.before_eos)
+
+
+def tokens_per_chunk_after_eos(scene: Scene) -> Estimate:
+    """The same once the text is forced past its end."""
+    return _eos_split(scene, scene.reduced.after_eos)
+
+
+def _eos_split(scene: Scene, counted: Floats) -> Estimate:
+    if not np.isfinite(scene.reduced.cohort.past_eos).any():
+        return missing("no_eos_seen")
+    return _per_chunk(scene, counted[0], counted[1])
+
+
+def _per_chunk(scene: Scene, tokens: Floats, chunks: Floats) -> Estimate:
+    if not len(scene.reduced.cohort):
+        return missing("no_requests")
+    return scene.ratio(tokens, chunks, lambda mean: mean) if chunks.sum() else missing("single_chunk")
+
+
+def past_eos_share(scene: Scene) -> Estimate:
+    """Output tokens after the text's own end, over all output tokens."""
+    cohort = scene.reduced.cohort
+    if not np.isfinite(cohort.past_eos).any():
+        return missing("no_eos_seen" if len(cohort) else "no_requests")
+    past = scene.by_block(np.nan_to_num(cohort.past_eos))
+    return scene.ratio(past, scene.by_block(cohort.tokens), lambda share: share)

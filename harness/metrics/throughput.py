@@ -1,0 +1,115 @@
+"""How much the server does, and how much of the load it was really under."""
+
+import numpy as np
+
+from harness.metrics.scene import Scene, missing
+from harness.records import Estimate
+
+
+def output_tok_s_gpu(scene: Scene) -> Estimate:
+    """Output tokens by the stamp of their chunk."""
+    return _per_gpu(scene, output=True, prompt=False)
+
+
+def input_tok_s_gpu(scene: Scene) -> Estimate:
+    """Prompt tokens, spread evenly over the life of their request.
+
+    Over a long window that is the prompts sent, and each block gets its part: ten requests fit a window at
+    concurrency 1, and counting prompts at their prefill would find ten or eleven by where the window's edges fall.
+    """
+    return _per_gpu(scene, output=False, prompt=True)
+
+
+def total_tok_s_gpu(scene: Scene) -> Estimate:
+    """Input and output together: what the public dashboards call throughput."""
+    return _per_gpu(scene, output=True, prompt=True)
+
+
+def _per_gpu(scene: Scene, *, output: bool, prompt: bool) -> Estimate:
+    reduced = scene.reduced
+    if not reduced.output_tokens.sum():
+        return missing("no_tokens")
+    counted = output * reduced.output_tokens + prompt * reduced.input_tokens
+    return scene.rate(counted, 1 / scene.gpus)
+
+
+def request_s(scene: Scene) -> Estimate:
+    """Requests that got their last token, a second."""
+    return scene.rate(scene.by_block()) if len(scene.reduced.cohort) else missing("no_requests")
+
+
+def requests(scene: Scene) -> Estimate:
+    """How many requests the latencies are of."""
+    return Estimate(value=float(len(scene.reduced.cohort)))
+
+
+def window_s(scene: Scene) -> Estimate:
+    """Length of the Window."""
+    return Estimate(value=scene.reduced.duration_s)
+
+
+def isl_served(scene: Scene) -> Estimate:
+    """Mean prompt length by the engine's count."""
+    prompt = scene.reduced.cohort.prompt_tokens
+    known = prompt[np.isfinite(prompt)]
+    if not len(known):
+        return missing("no_usage" if len(prompt) else "no_requests")
+    return Estimate(value=float(known.mean()))
+
+
+def osl_served(scene: Scene) -> Estimate:
+    """Mean output length by the engine's count."""
+    tokens = scene.reduced.cohort.tokens
+    return Estimate(value=float(tokens.mean())) if len(tokens) else missing("no_requests")
+
+
+def held_concurrency(scene: Scene) -> Estimate:
+    """Requests in flight, averaged over the Window."""
+    return scene.rate(scene.reduced.in_flight_s)
+
+
+def littles_law_ratio(scene: Scene) -> Estimate:
+    """Completion rate times mean latency over the concurrency asked for: 1 when nothing was lost or counted twice.
+
+    The law holds for long times. For a finite window it is exact with the ages of the requests at its edges: what
+    completed inside had lived partly before, and what is in flight at the end has lived partly inside. With both, a
+    clean point gives 1 less the pauses between a user's requests, however short it is; a lost record or a failed
+    request lowers it, a record that stands twice raises it.
+    (Little 2011, Little's Law as Viewed on Its 50th Anniversary, Operations Research 59:3, theorem LL.2.)
+    """
+    reduced = scene.reduced
+    lived = reduced.ended_s - reduced.age_start_s + reduced.age_end_s
+    return Estimate(value=lived / (reduced.duration_s * scene.point.concurrency))
+
+
+def queued_share(scene: Scene) -> Estimate:
+    """Share of the users whose request waited in the server's queue, averaged over its readings."""
+    waiting = scene.counters.gauge("waiting")
+    if not len(waiting):
+        return missing(scene.counters.reason or "not_exposed")
+    return Estimate(value=float(waiting.mean()) / scene.point.concurrency)
+
+
+def preempted_share(scene: Scene) -> Estimate:
+    """Requests pushed out of the batch for want of KV memory, over requests finished."""
+    preempted = scene.counters.difference("preemptions")
+    finished = scene.counters.difference("requests")
+    if isinstance(preempted, str) or isinstance(finished, str):
+        return missing(preempted if isinstance(preempted, str) else str(finished))
+    return scene.ratio(preempted, finished, lambda share: share)
+
+
+def inferencex_output_tok_s_gpu(scene: Scene) -> Estimate:
+    """Output tokens of completed requests over first send to last completion, start-up included."""
+    return _whole_run(scene, scene.reduced.run.output_tokens)
+
+
+def inferencex_total_tok_s_gpu(scene: Scene) -> Estimate:
+    """The same with prompt tokens, as the client counts them."""
+    run = scene.reduced.run
+    return _whole_run(scene, run.input_tokens + run.output_tokens)
+
+
+def _whole_run(scene: Scene, tokens: float) -> Estimate:
+    duration_s = scene.reduced.run.duration_s
+    return Estimate(value=tokens / duration_s / scene.gpus) if duration_s and tokens else missing("no_requests")
