@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.provenance.gpus import Gpu, gpus
-from harness.provenance.weights import Weights, weights
+from harness.provenance.gpus import Gpu, visible_gpus
+from harness.provenance.weights import Weights, served_weights
 from harness.spec import Run
 
 __all__ = ["Git", "Gpu", "Provenance", "Weights", "collect", "with_server"]
@@ -134,7 +134,7 @@ def collect(run: Run, program: str | None) -> Provenance:
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         kernel=platform.release(),
         load_average=os.getloadavg(),
-        gpus=gpus(),
+        gpus=visible_gpus(),
         packages={} if program is None else _packages(Path(program)),
         image=run.engine.image,
     )
@@ -142,7 +142,7 @@ def collect(run: Run, program: str | None) -> Provenance:
 
 def with_server(provenance: Provenance, run: Run, version: str) -> Provenance:
     """Add what is known once the server is ready: its version, and the weights it may have had to download."""
-    return msgspec.structs.replace(provenance, engine_version=version, weights=weights(run))
+    return msgspec.structs.replace(provenance, engine_version=version, weights=served_weights(run))
 
 
 def _cpu() -> str:

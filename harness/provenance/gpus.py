@@ -36,7 +36,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     memory_gb: float | None
 
 
-def gpus() -> tuple[Gpu, ...]:
+def visible_gpus() -> tuple[Gpu, ...]:
     """All GPUs, in the vendor's order."""
     if shutil.which("nvidia-smi"):
         return parse_nvidia(_output(["nvidia-smi", f"--query-gpu={','.join(NVIDIA)}", "--format=csv,noheader,nounits"]))

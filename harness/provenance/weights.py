@@ -31,7 +31,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     size_gb: float
 
 
-def weights(run: Run) -> Weights | None:
+def served_weights(run: Run) -> Weights | None:
     """The files behind a Run's model; None when they are not on this machine (yet)."""
     commit, folder = (None, Path(expand(run.model.weights))) if is_local(run.model.weights) else _in_cache(run)
     if folder is None or not folder.is_dir():
