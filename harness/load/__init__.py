@@ -2,13 +2,11 @@
 
 `measure` is the one door. Inside: `jobs` encodes a prompt stream's requests, `pool` holds them in flight, `client`
 moves the bytes of one, `recording` (over `sse`) reads them, `steady` says when to stop, `poll` reads the server's
-counters, `health` watches the client itself. Nothing here starts servers, scores or writes files.
+counters, `health` and `quiet` look after the client itself. Nothing here starts servers, scores or writes files.
 """
 
 import asyncio
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +18,7 @@ from harness.load.health import Heartbeat
 from harness.load.jobs import StreamJobs
 from harness.load.poll import Poller
 from harness.load.pool import Pool, Progress, StopRule
+from harness.load.quiet import undisturbed
 from harness.load.recording import Recording
 from harness.prompts import PromptStream
 from harness.records import ClientHealth, EngineCounters, Samples, columns
@@ -88,12 +87,12 @@ async def measure(
     async with aiohttp.ClientSession() as http, HttpClient(url, endpoint.headers, stall_s=stall_s) as client:
         pool = Pool(client, jobs, point.concurrency, record)
         async with Poller(partial(engine.counters, http, endpoint)) as poller, heart:
-            with _quiet_memory():
+            with undisturbed() as realtime:
                 aborted = await pool.run(stop, died=died, drain=drain, on_progress=on_progress)
     return Measurement(
         samples=columns(pool.finished),
         counters=tuple(poller.readings),
-        health=heart.health(),
+        health=heart.health(realtime=realtime),
         started_ns=pool.started_ns,
         stopped_ns=pool.stopped_ns,
         aborted=aborted,
@@ -103,16 +102,3 @@ async def measure(
 
 def _word(engine: Engine, endpoint: Endpoint, point: Point, ids: Sequence[int], osl: int) -> dict[str, object]:
     return engine.request_body(endpoint, ids, osl, point.workload)
-
-
-@contextmanager
-def _quiet_memory() -> Iterator[None]:
-    """No garbage collection while load is on: a pass over a large heap would stamp every waiting chunk late."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()

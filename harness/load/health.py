@@ -38,11 +38,12 @@ class Heartbeat:
         await asyncio.wait([self._task])
         self._wall, self._cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
 
-    def health(self) -> ClientHealth:
-        """The verdict, once the `async with` is over."""
+    def health(self, *, realtime: bool) -> ClientHealth:
+        """What was heard, once the `async with` is over."""
         late_s = np.array(self._late_s) if self._late_s else np.zeros(1)
         return ClientHealth(
             busy=self._cpu / self._wall,
+            realtime=realtime,
             lateness_p50_s=float(np.percentile(late_s, 50)),
             lateness_p99_s=float(np.percentile(late_s, 99)),
             lateness_max_s=float(late_s.max()),

@@ -1,0 +1,57 @@
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.load.quiet import undisturbed
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux has the calls")
+
+POLICY = "import os; print(os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK)"
+
+
+def policy() -> int:
+    return os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+
+
+def test_the_collector_rests_inside_and_works_again_outside():
+    with undisturbed():
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+
+    assert gc.isenabled()
+    assert 0 == gc.get_freeze_count()
+
+
+def test_it_says_whether_the_priority_was_allowed():
+    with undisturbed() as realtime:
+        assert realtime == (policy() == os.SCHED_RR)
+
+    assert os.SCHED_OTHER == policy()
+
+
+def test_children_do_not_inherit_the_priority():
+    with undisturbed():
+        child = subprocess.run([sys.executable, "-c", POLICY], capture_output=True, text=True, check=True)
+
+    assert os.SCHED_OTHER == int(child.stdout)
+
+
+def test_a_refused_priority_is_no_error(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+
+    with undisturbed() as realtime:
+        assert not realtime
+
+
+def test_everything_is_put_back_after_an_error():
+    with pytest.raises(ZeroDivisionError), undisturbed():
+        raise ZeroDivisionError
+
+    assert gc.isenabled()
+    assert os.SCHED_OTHER == policy()
