@@ -55,6 +55,7 @@ def portable(path: Path) -> str:
     """`path` as a Sweep keeps it: below `$MTPBENCH_CONFIGS` where it lies there, absolute elsewhere."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - symbolic links stay as the user laid them
     configs = packaged_configs()
-    if absolute.is_relative_to(configs):
-        return f"{CONFIGS}/{absolute.relative_to(configs).as_posix()}"
+    for candidate in (absolute, absolute.resolve()):  # a checkout may be reached by a link, and may hold one
+        if candidate.is_relative_to(configs):
+            return f"{CONFIGS}/{candidate.relative_to(configs).as_posix()}"
     return str(absolute)

@@ -5,7 +5,7 @@ import pytest
 from harness import config
 from harness.errors import ConfigError, UserError
 from harness.paths import packaged_configs
-from harness.spec import Ladder
+from harness.spec import Ladder, Sweep
 
 SWEEP = """
 model: mimo-163m
@@ -222,3 +222,12 @@ def test_models_and_gpus_are_found_by_name():
 def test_an_unknown_gpu_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match=r"gpu 'h20' has no file; did you mean 'h200'\?"):
         config.load_gpu("h20")
+
+
+def test_the_sweep_in_the_guide_is_good_and_shows_every_key(written):
+    guide = (packaged_configs() / "README.md").read_text()
+    shown = guide.partition("```yaml\n")[2].partition("```")[0]
+    keys = {line.partition(":")[0] for line in shown.splitlines()}
+
+    assert "my-sweep" == config.load(written(shown)).name
+    assert Sweep.model_fields.keys() - keys == {"revision", "runs", "pp", "ep", "dp"}
