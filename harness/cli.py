@@ -148,21 +148,19 @@ def compare(
     ] = False,
 ) -> None:
     """Compare MTP with Off, at equal concurrency and at matched interactivity."""
-    from analysis.main import compare_text
+    from analysis.answer import compare_text
 
-    print(
-        compare_text(
-            paths,
-            at=at,
-            pair=pair,
-            view=view,
-            output_format=output_format.value,
-            prices=prices,
-            as_published=as_published,
-            force=force,
-        ),
-        end="",
+    text = compare_text(
+        paths,
+        at=at,
+        pair=pair,
+        view=view,
+        prices=prices,
+        force=force,
+        published=as_published,
+        output_format=output_format.value,
     )
+    print(text, end="")
 
 
 @app.command(name="import", epilog="Example: mtpbench import agg_bmk.json -o results/inferencex")
@@ -170,16 +168,13 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Other tools' results.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the points.jsonl.")],
     facts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="What bench files don't say: gpu=h200, gpus=8, draft_tokens=3."
-        ),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What the files do not say, like gpu=h100.")
     ] = None,
 ) -> None:
     """Turn public results and other tools' files into rows of ours."""
     from analysis.importers import facts_of, import_files
 
-    print(import_files(files, output, facts_of(facts or ())))
+    print(import_files(files, output, facts_of(facts or [])))
 
 
 def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:
@@ -194,9 +189,11 @@ def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:
 
 
 def _show(folder: Path) -> None:
-    from analysis.main import leave_comparison
+    from analysis.answer import leave_comparison
 
-    print(leave_comparison(folder), end="")
+    text, written = leave_comparison(folder)
+    print(text)
+    print("written: " + ", ".join(map(str, written)))
 
 
 def main() -> None:

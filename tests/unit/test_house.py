@@ -25,7 +25,7 @@ ANALYSIS = (
     {"curve"},
     {"compare", "published"},
     {"prose", "tables", "plots"},
-    {"report"},
+    {"report", "answer"},
 )
 SEEN_BY_ANALYSIS = {"records", "metrics", "spec", "units", "errors", "stats", "front", "config", "rundir"}
 THE_CLI_ALONE_KNOWS_BOTH = {"harness/cli.py"}
