@@ -6,7 +6,7 @@ Knows one pair at a time, and no words beyond flags.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.contrast import TIE_MARGIN, Verdict
+from analysis.contrast import TIE_MARGIN, Ratio, Verdict
 from analysis.curve import Outlier, curve, overlap
 from analysis.diff import Diff
 from analysis.evidence import Drafts, Evidence, evidence
@@ -61,11 +61,15 @@ class Comparison:
 
     def verdict_at(self, target: Target) -> Verdict | None:
         """What may be said at one interactivity; None for a demo."""
+        return self.verdict_of(target.ratio)
+
+    def verdict_of(self, ratio: Ratio | None) -> Verdict | None:
+        """What may be said of one ratio of the pair; None for a demo."""
         if "demo" in self.stamps:
             return None
-        if self.evidence.drafts == Drafts.PROBABLY_NOT_USED or target.ratio is None:
+        if self.evidence.drafts == Drafts.PROBABLY_NOT_USED or ratio is None:
             return Verdict.UNKNOWN
-        return target.ratio.verdict(self.margin)
+        return ratio.verdict(self.margin)
 
     @property
     def verdict(self) -> Verdict | None:

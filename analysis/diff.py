@@ -94,11 +94,11 @@ def diff(pair: Pair) -> Diff:
 
 def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
     """What each server start behind an arm said of itself."""
-    if len(side.topologies) > 1:
-        notes.append("configuration not compared: several topologies differ by more than MTP")
-        return
     if any(row.imported for row in side.rows):
         notes.append("configuration not read: the rows are imported and carry none")
+        return
+    if len(side.topologies) > 1:
+        notes.append("configuration not compared: several topologies differ by more than MTP")
         return
     starts = dict.fromkeys((row.folder, row.run_key, row.attempt) for row in side.rows)
     for folder, run_key, attempt in starts:
@@ -148,12 +148,12 @@ def _by_servers(off: tuple[Configuration, ...], mtp: tuple[Configuration, ...]) 
 def _by_rows(pair: Pair, notes: list[str]) -> Iterator[Difference]:
     """What rows tell even where no configuration lies beside them."""
     off, mtp = pair.off.rows, pair.mtp.rows
-    for name in ("engine_version", "image"):
-        values = [{getattr(row, name) for row in rows} - {None} for rows in (off, mtp)]
-        if all(values):
-            yield from _difference(name, "must equal", *values)
-        elif any(values):
-            notes.append(f"{name} is told for one arm alone")
+    versions = [{row.version for row in rows} - {None} for rows in (off, mtp)]
+    if all(versions):
+        yield from _difference("engine version", "must equal", *versions)
+    else:
+        arms = [name for name, told in zip(("Off", "MTP"), versions, strict=True) if not told]
+        notes.append(f"engine version not told by the rows of {' and '.join(arms)}")
     stamps = [{stamp for row in rows for stamp in row.stamps} - {"forced-acceptance"} for rows in (off, mtp)]
     if stamps[0] != stamps[1]:
         yield Difference("stamps", "must equal", *(", ".join(sorted(s)) or MISSING for s in stamps))
@@ -165,16 +165,10 @@ def _by_rows(pair: Pair, notes: list[str]) -> Iterator[Difference]:
 
 
 def _prompts(pair: Pair) -> Iterator[Difference]:
-    """Prompt streams must be the same wherever both arms were measured."""
-    hashes = [
-        {(row.concurrency, row.launch): row.prompt_hash for row in side.rows if row.prompt_hash}
-        for side in (pair.off, pair.mtp)
-    ]
-    unequal = [place for place in hashes[0] if place in hashes[1] and hashes[0][place] != hashes[1][place]]
-    if unequal:
-        concurrency, launch = min(unequal)
-        place = f"prompts (c{concurrency} l{launch}{' and more' if len(unequal) > 1 else ''})"
-        yield Difference(place, "must equal", *(str(arm[concurrency, launch]) for arm in hashes))
+    """Both arms must have been sent one and the same stream of prompts."""
+    hashes = [{row.prompt_hash for row in side.rows if row.prompt_hash} for side in (pair.off, pair.mtp)]
+    if all(hashes):
+        yield from _difference("prompts", "must equal", *(sorted(arm) for arm in hashes))
 
 
 def _time_apart(pair: Pair) -> Iterator[Difference]:

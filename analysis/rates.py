@@ -10,10 +10,10 @@ from functools import cache
 
 from harness import config
 from harness.errors import UserError
+from harness.metrics import DEFAULT_TIER
 from harness.spec import Gpu, Prices
 from harness.units import tok_s_mw, usd_per_mtok
 
-DEFAULT_TIER = "hyperscaler"
 LAST_DAY = "9999-12-31"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -1,0 +1,166 @@
+"""Comparisons -> a picture: total tok/s/GPU against interactivity, every arm with its points and their intervals.
+
+A Vega-Lite specification, plain data that a page can draw as well; here drawn offline by vl-convert, which carries the
+whole of Vega in one wheel. The same specification gives the same bytes. Computes nothing but places on the curves.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.comparison import Comparison
+from analysis.curve import Curve
+from analysis.pairs import Level, Pair, Side
+from analysis.rows import X, Y
+from analysis.spread import level_errors
+from harness.metrics import METRICS
+
+Spec = dict[str, Any]
+
+VEGA_LITE = "5.20"
+"""Version that the specification is written for and drawn with."""
+
+COLOURS = ("#6b7280", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+"""Off, then the MTP arms; told apart with any colour vision (Okabe and Ito's palette)."""
+
+STEPS = 80
+WIDTH, HEIGHT = 640, 380
+SCALE = 2.0
+
+
+def svg(comparisons: Sequence[Comparison]) -> str:
+    """The picture as SVG."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(spec(comparisons), vl_version=VEGA_LITE))
+
+
+def png(comparisons: Sequence[Comparison]) -> bytes:
+    """The picture as PNG, at twice the size on screen."""
+    import vl_convert
+
+    return bytes(vl_convert.vegalite_to_png(spec(comparisons), vl_version=VEGA_LITE, scale=SCALE))
+
+
+def spec(comparisons: Sequence[Comparison]) -> Spec:
+    """The specification: one chart below the other for each system; the MTP arms of one Off share a chart."""
+    systems: dict[tuple[object, ...], list[Comparison]] = {}
+    for comparison in comparisons:
+        pair = comparison.pair
+        key = (pair.question, pair.view, pair.off.topologies, pair.mtp.topologies)
+        systems.setdefault(key, []).append(comparison)
+    return {
+        "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE.partition('.')[0]}.json",
+        "background": "white",
+        "config": {"font": "sans-serif", "axis": {"gridColor": "#e5e7eb"}, "view": {"stroke": None}},
+        "vconcat": [chart(group) for group in systems.values()],
+    }
+
+
+def chart(group: Sequence[Comparison]) -> Spec:
+    """One system: Off and the MTP arms that were compared with it."""
+    first = group[0]
+    lines = [(first.pair.off, first.off.curve), *((each.pair.mtp, each.mtp.curve) for each in group)]
+    arms = list(dict.fromkeys(side.arm.label for side, _ in lines))
+    colour = {
+        "field": "arm",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": arms, "range": [COLOURS[i % len(COLOURS)] for i in range(len(arms))]},
+        "legend": {"orient": "top"},
+    }
+    x = {"field": "x", "type": "quantitative", "title": _axis(X), "scale": {"zero": False, "nice": True}}
+    y = {"field": "y", "type": "quantitative", "title": f"total {METRICS[Y].unit}", "scale": {"zero": True}}
+    points = [value for side, line in lines for value in _points(side, line)]
+    return {
+        "title": {"text": _title(first.pair), "subtitle": _subtitle(group), "anchor": "start"},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "layer": [
+            _layer(
+                [value for side, line in lines for value in _line(side, line)],
+                {"type": "line", "strokeWidth": 2},
+                {"x": x, "y": y, "color": colour, "order": {"field": "order", "type": "quantitative"}},
+            ),
+            _bar(points, "y", {"x": x, "y": {**y, "field": "y_lo"}, "y2": {"field": "y_hi"}, "color": colour}),
+            _bar(points, "x", {"y": y, "x": {**x, "field": "x_lo"}, "x2": {"field": "x_hi"}, "color": colour}),
+            _layer(
+                points,
+                {"type": "point", "size": 55, "filled": True},
+                {"x": x, "y": y, "color": colour, "opacity": {"condition": _OUTLYING, "value": 1}},
+            ),
+            _layer(
+                points,
+                {"type": "text", "dy": -9, "dx": 7, "align": "left", "fontSize": 9},
+                {"x": x, "y": y, "color": colour, "text": {"field": "label"}},
+            ),
+        ],
+    }
+
+
+_OUTLYING = {"test": "datum.outlier", "value": 0.35}
+
+
+def _layer(values: list[Spec], mark: Spec, encoding: Spec) -> Spec:
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
+
+
+def _bar(points: list[Spec], axis: str, encoding: Spec) -> Spec:
+    """Interval marks along one axis, of the points that have an interval."""
+    return _layer([point for point in points if f"{axis}_lo" in point], {"type": "rule", "strokeWidth": 1.5}, encoding)
+
+
+def _points(side: Side, line: Curve) -> Iterable[Spec]:
+    outliers = {id(outlier.level) for outlier in line.outliers}
+    several = len(side.topologies) > 1
+    for level in line.levels:
+        errors = level_errors(level)
+        point: Spec = {"arm": side.arm.label, "label": level.label if several else f"c{level.concurrency}"}
+        point["outlier"] = id(level) in outliers
+        for axis, name in (("x", X), ("y", Y)):
+            value, error = _value(level, name), errors[name]
+            point[axis] = _figure(value)
+            if error is not None:
+                point[f"{axis}_lo"] = _figure(value / (1 + error.half_width))
+                point[f"{axis}_hi"] = _figure(value * (1 + error.half_width))
+        yield point
+
+
+def _line(side: Side, line: Curve) -> Iterable[Spec]:
+    low, high = line.span
+    if low == high:
+        return
+    at = np.geomspace(low, high, STEPS).clip(low, high)
+    for order, (x, y) in enumerate(zip(at, line.at(Y, at), strict=True)):
+        yield {"arm": side.arm.label, "order": order, "x": _figure(float(x)), "y": _figure(float(y))}
+
+
+def _figure(value: float) -> float:
+    """Six digits: more than a picture shows, fewer than machines differ in."""
+    return float(f"{value:.6g}")
+
+
+def _value(level: Level, name: str) -> float:
+    value = level.mean(name)
+    assert value is not None  # rows without it are not usable
+    return value
+
+
+def _axis(name: str) -> str:
+    return f"{name} ({METRICS[name].unit})"
+
+
+def _title(pair: Pair) -> str:
+    question = pair.question
+    topologies = ", ".join(topology.label for topology in pair.off.topologies)
+    where = topologies if pair.balanced and len(pair.off.topologies) == 1 else "best of topologies"
+    return f"{question.model} on {question.gpu}, {question.precision}, {question.workload}, {question.engine} {where}"
+
+
+def _subtitle(group: Sequence[Comparison]) -> list[str]:
+    """What the numbers must never lose, and what the marks mean."""
+    stamps = dict.fromkeys(stamp for comparison in group for stamp in comparison.stamps)
+    marks = "bars: 95 % intervals; pale: worse in both axes than another point of its arm"
+    search = [] if group[0].pair.balanced else ["the arms searched different topologies: no effect of MTP"]
+    return [*([", ".join(stamps)] if stamps else []), *search, marks]

@@ -1,0 +1,189 @@
+"""The sentences of a comparison, written from its numbers so that they can't be misread.
+
+"x % more" is (ratio - 1), "x % less" is (1 - ratio): a cost that is 1.94 times another's is 94 % more, and the other is
+48 % less. A difference between deployments is never worded as MTP's.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from analysis.comparison import Comparison
+from analysis.contrast import Ratio, Verdict
+from analysis.evidence import Drafts
+from analysis.pairs import MATCHED
+from analysis.targets import Target
+from analysis.understand import Best, Crossover
+from harness.units import number
+
+ALIKE = 0.005
+"""Ratios this near to 1 are worded as alike: a percentage would be noise."""
+
+
+def paragraph(comparison: Comparison) -> str:
+    """What the comparison says, in one paragraph, its stamps first."""
+    stamps = f"[{', '.join(comparison.stamps)}] " if comparison.stamps else ""
+    return stamps + " ".join(_sentences(comparison))
+
+
+def more_or_less(ratio: float) -> str:
+    """`72 % more`, `23 % less`, `the same within 0.5 %`."""
+    if abs(ratio - 1) < ALIKE:
+        return f"the same within {100 * ALIKE:g} %"
+    return f"{100 * abs(ratio - 1):.3g} % {'more' if ratio > 1 else 'less'}"
+
+
+def interval(ratio: Ratio) -> str:
+    """`95 % interval 65 % more to 80 % more`; empty where there is none."""
+    if ratio.lo is None or ratio.hi is None:
+        return ""
+    within = " within one launch" if ratio.within_launch else ""
+    return f"95 % interval{within}: {more_or_less(ratio.lo)} to {more_or_less(ratio.hi)}"
+
+
+def crossover(found: Crossover, *, attributable: bool = True) -> str:
+    """Where the arms deliver the same."""
+    arms = ("MTP", "Off") if attributable else ("the deployments with MTP", "those without")
+    above, below = arms if found.mtp_better_above else arms[::-1]
+    if found.lo is None and found.hi is None:
+        doubt = "no interval is known"
+    else:
+        ends = [number(end) if end is not None else "beyond the overlap" for end in (found.lo, found.hi)]
+        doubt = f"95 % interval {ends[0]} to {ends[1]}"
+    return (
+        f"the curves cross at {number(found.at)} tok/s/user ({doubt}): above it {above} deliver{_s(above)} more per "
+        f"GPU, below it {below}"
+    )
+
+
+def choice(best: Best, unit: str) -> str:
+    """What to run at one place."""
+    tied = f", tied with {', '.join(arm.label for arm in best.tied)}" if best.tied else ""
+    return f"{unit} {number(best.place)}: {best.best.label} ({number(best.tok_s_gpu[best.best])} tok/s/GPU{tied})"
+
+
+def _sentences(comparison: Comparison) -> Iterable[str]:
+    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
+        because = "; ".join(comparison.evidence.because)
+        yield f"This is no statement about MTP: drafts were probably not used ({because})."
+    yield from _setting(comparison)
+    read = [target for target in comparison.targets if target.ratio]
+    if read:
+        yield _throughput(comparison, read)
+        yield from _cost(read, "MTP" if comparison.pair.balanced else "the best MTP deployment")
+    elif comparison.overlap is None:
+        yield "The curves share no interactivity, so nothing can be said at one speed for the user."
+    yield _verdict(comparison)
+    if comparison.evidence.drafts != Drafts.PROBABLY_NOT_USED:
+        for found in comparison.crossovers:
+            text = crossover(found, attributable=comparison.pair.balanced)
+            yield f"{text[0].upper()}{text[1:]}."
+        yield from _mechanism(comparison)
+
+
+def _setting(comparison: Comparison) -> Iterable[str]:
+    pair = comparison.pair
+    if not pair.balanced:
+        searched = [", ".join(topology.label for topology in side.topologies) for side in (pair.mtp, pair.off)]
+        yield (
+            f"The arms searched different topologies (MTP: {searched[0]}; Off: {searched[1]}): what follows is a "
+            "difference between deployments, not an effect of MTP."
+        )
+    if pair.mtp.arm.forced:
+        yield (
+            f"Acceptance is forced to {pair.mtp.arm.forced:g} tokens a step: the engine simulates it, and the model "
+            "need not reach it by itself."
+        )
+
+
+def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
+    """The ratios at matched interactivity, one clause each."""
+    pair = comparison.pair
+    subject, other = ("MTP", "Off") if pair.balanced else ("the best with MTP", "the best without")
+    clauses = []
+    for target in read:
+        ratio = target.ratio
+        assert ratio is not None  # `read` holds none without
+        doubt = f" ({text})" if (text := interval(ratio)) else ""
+        clauses.append(
+            f"at {number(target.at)} tok/s/user {number(target.mtp.total_tok_s_gpu)} against "
+            f"{number(target.off.total_tok_s_gpu)}, {more_or_less(ratio.value)}{doubt}"
+        )
+    where = f"on {pair.question.gpu.upper()}" if pair.view == MATCHED else "of all topologies searched"
+    return f"In total tok/s/GPU {where}, {subject} delivers against {other}: {'; '.join(clauses)}."
+
+
+def _cost(read: Sequence[Target], subject: str) -> Iterable[str]:
+    """The same as money, where a price is known: cost goes as one over throughput."""
+    costs = [
+        (number(target.at), target.mtp.cost_per_mtok / target.off.cost_per_mtok)
+        for target in read
+        if target.mtp.cost_per_mtok and target.off.cost_per_mtok
+    ]
+    if costs:
+        clauses = [f"{more_or_less(ratio)} with {subject} at {at}" for at, ratio in costs]
+        yield f"A million tokens costs {', '.join(clauses)} tok/s/user."
+
+
+def _verdict(comparison: Comparison) -> str:
+    margin = f"{100 * comparison.margin:g} %"
+    texts = {
+        None: "Measured for show (demo): no verdict.",
+        Verdict.MTP_BETTER: "MTP is better: every interval lies above no difference.",
+        Verdict.OFF_BETTER: "Off is better: every interval lies below no difference.",
+        Verdict.TIED: f"The arms are tied: every interval lies within {margin} of no difference.",
+        Verdict.DEPENDS: "Which is better depends on the interactivity: see each target.",
+        Verdict.NOT_RESOLVED: _unresolved(comparison),
+        Verdict.UNKNOWN: _unknown(comparison),
+        Verdict.UNBALANCED: "No verdict on MTP is possible from this view.",
+    }
+    return texts[comparison.verdict]
+
+
+def _unresolved(comparison: Comparison) -> str:
+    if not comparison.within_launch:
+        return "The measurements don't resolve which is better."
+    found = {target.ratio.verdict_within_launch(comparison.margin) for target in comparison.targets if target.ratio}
+    inside = found.pop() if len(found) == 1 else Verdict.DEPENDS
+    words = {
+        Verdict.MTP_BETTER: "MTP is better within this one launch",
+        Verdict.OFF_BETTER: "Off is better within this one launch",
+        Verdict.TIED: "the arms are tied within this one launch",
+    }
+    within = words.get(inside, "nor is it within this one launch")
+    return f"Not resolved between launches: {within}; measure more launches."
+
+
+def _unknown(comparison: Comparison) -> str:
+    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
+        return "No verdict on MTP is possible from these rows."
+    if any(flag.code == "routing-not-representative" for flag in comparison.flags):
+        return "No verdict: with forced acceptance the experts of this model are not routed as in real use."
+    if not any(target.ratio for target in comparison.targets):
+        return "No verdict."
+    return "No verdict: nothing in these rows tells how far they would move if measured again."
+
+
+def _mechanism(comparison: Comparison) -> Iterable[str]:
+    """Speed-up at equal concurrency, split into tokens a step and time a step."""
+    levels = comparison.same_concurrency
+    if not levels:
+        return
+    first, last = levels[0], levels[-1]
+    ends = [first] if first is last else [first, last]
+    clauses = [
+        f"{more_or_less(level.speedup.value)} tok/s/user and {more_or_less(level.ratio.value)} tok/s/GPU "
+        f"at concurrency {level.concurrency}"
+        for level in ends
+    ]
+    yield f"At equal concurrency MTP gives {', '.join(clauses)}."
+    split = [level for level in ends if level.step_time_ratio is not None]
+    if split:
+        parts = [
+            f"{number(level.mtp.acceptance_length)} tokens in a step that takes {number(level.step_time_ratio)} times "
+            f"as long at {level.concurrency}"
+            for level in split
+        ]
+        yield f"It makes {', '.join(parts)}; with fewer tokens a step than that factor, users would be slower than Off."
+
+
+def _s(subject: str) -> str:
+    return "" if subject.startswith("the") else "s"

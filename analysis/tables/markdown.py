@@ -1,0 +1,236 @@
+"""A Report as Markdown: the verdict and its sentences first, then the numbers, then what a reader should doubt."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from analysis.choices import Choice
+from analysis.compare import Report
+from analysis.comparison import Comparison
+from analysis.contrast import Ratio, Verdict
+from analysis.diff import Difference
+from analysis.pairs import MATCHED
+from analysis.prose import paragraph
+from analysis.rows import Unusable
+from analysis.tables.grid import escaped, grid
+from analysis.targets import Reading, SameConcurrency
+from analysis.understand import Best
+from harness.metrics import METRICS
+from harness.units import MISSING, between, number, percent
+
+EXAMPLES = 3
+"""Rows named for each reason; the JSON names all."""
+
+
+ARMS = (("MTP", "mtp"), ("Off", "off"))
+
+DETAILS: Mapping[str, Callable[[Reading], str]] = {
+    "output_tok_s_gpu": lambda r: number(r.output_tok_s_gpu),
+    "cost_per_mtok": lambda r: number(r.cost_per_mtok),
+    "cost_per_mtok_output": lambda r: number(r.cost_per_mtok_output),
+    "tok_s_mw_provisioned": lambda r: number(r.tok_s_mw_provisioned),
+    "concurrency": lambda r: f"{r.concurrency:.3g}",
+    "ttft_s": lambda r: number(r.ttft_s),
+    "acceptance_length": lambda r: number(r.acceptance_length),
+    "gpus": lambda r: "/".join(map(str, r.gpus)),
+}
+"""What stands beside throughput; units come from METRICS."""
+
+TITLES = {
+    "output_tok_s_gpu": "output",
+    "cost_per_mtok_output": "output",
+    "tok_s_mw_provisioned": "provisioned",
+    "ttft_s": "TTFT",
+    "acceptance_length": "",
+    "cost_per_mtok": "",
+    "gpus": "GPUs",
+}
+
+
+def text(report: Report) -> str:
+    """The whole report."""
+    parts = [part for comparison in report.comparisons for part in _comparison(comparison)]
+    for choice in report.choices:
+        parts += _choice(choice)
+    if report.refused:
+        parts += ["## Not comparable", "\n".join(f"- {escaped(pair.reason)}" for pair in report.refused)]
+    if report.unusable:
+        parts += ["## Not used", "\n".join(_unusable(report.unusable))]
+    return "\n\n".join(parts or ["Nothing to compare."]) + "\n"
+
+
+def _comparison(comparison: Comparison) -> Iterator[str]:
+    pair = comparison.pair
+    view = "matched topology" if pair.view == MATCHED else "best of topologies"
+    yield f"## {escaped(pair.key)} ({view})"
+    yield f"**{_headline(comparison)}** {escaped(paragraph(comparison))}"
+    if comparison.targets:
+        yield f"At matched interactivity, total {_unit('total_tok_s_gpu')}:"
+        yield _ratios(comparison)
+        yield _details(comparison)
+    if comparison.same_concurrency:
+        yield "At equal concurrency, as measured:"
+        yield _same_concurrency(comparison)
+    yield _rates(comparison)
+    if comparison.diff.differences:
+        yield "What differs between the arms:"
+        yield _differences(comparison.diff.differences)
+    if comparison.flags:
+        yield "To know before believing it:"
+        yield "\n".join(_flags(comparison))
+
+
+def _headline(comparison: Comparison) -> str:
+    verdict = comparison.verdict
+    return "Demo, no verdict." if verdict is None else f"Verdict: {verdict}."
+
+
+def _flags(comparison: Comparison) -> Iterator[str]:
+    by_code: dict[str, list[str]] = defaultdict(list)
+    for flag in comparison.flags:
+        by_code[flag.code].append(flag.text)
+    stamps = f"\\[{escaped(', '.join(comparison.stamps))}\\] " if comparison.stamps else ""
+    for code, texts in by_code.items():
+        yield f"- {code}: {stamps}{escaped('; '.join(texts))}"
+
+
+def _ratios(comparison: Comparison) -> str:
+    head = [_unit("interactivity"), "MTP", "Off", "MTP / Off", "95 % interval", "interpolation", "verdict"]
+    rows = []
+    for target in comparison.targets:
+        ratio = target.ratio
+        arms = [
+            _with_half_width(arm.total_tok_s_gpu, arm.half_width)
+            + (f" at {number(arm.interactivity)}, clamped" if arm.clamped else "")
+            for arm in (target.mtp, target.off)
+        ]
+        rows.append(
+            [
+                number(target.at),
+                *arms,
+                number(ratio.value) if ratio else MISSING,
+                (between(ratio.lo, ratio.hi) if ratio else "") or MISSING,
+                _doubt(ratio),
+                _said(comparison.verdict_at(target)),
+            ]
+        )
+    return _stamped_grid(comparison.stamps, head, rows)
+
+
+def _details(comparison: Comparison) -> str:
+    rows = []
+    for target in comparison.targets:
+        for title, name in ARMS:
+            reading: Reading = getattr(target, name)
+            place = f"{number(reading.interactivity)} clamped" if reading.clamped else number(target.at)
+            rows.append([place, title, *(cell(reading) for cell in DETAILS.values())])
+    heads = [f"{TITLES.get(name, name)} {_unit(name)}".strip() for name in DETAILS]
+    return _stamped_grid(comparison.stamps, [_unit("interactivity"), "arm", *heads], rows)
+
+
+def _unit(name: str) -> str:
+    return METRICS[name].unit if name in METRICS else ""
+
+
+def _same_concurrency(comparison: Comparison) -> str:
+    speed, throughput = _unit("interactivity"), _unit("total_tok_s_gpu")
+    head = [
+        "concurrency",
+        *(f"MTP {speed}", f"Off {speed}", "ratio"),
+        *(f"MTP {throughput}", f"Off {throughput}", "ratio"),
+        *("MTP TTFT s", "Off TTFT s"),
+        *(_unit("acceptance_length"), "break-even"),
+        "verdict",
+    ]
+    return _stamped_grid(comparison.stamps, head, [_level(comparison, level) for level in comparison.same_concurrency])
+
+
+def _level(comparison: Comparison, level: SameConcurrency) -> list[str]:
+    return [
+        str(level.concurrency),
+        number(level.mtp.interactivity),
+        number(level.off.interactivity),
+        _ratio(level.speedup),
+        _with_half_width(level.mtp.total_tok_s_gpu, level.mtp.half_width),
+        _with_half_width(level.off.total_tok_s_gpu, level.off.half_width),
+        _ratio(level.ratio),
+        number(level.mtp.ttft_s),
+        number(level.off.ttft_s),
+        number(level.mtp.acceptance_length),
+        number(level.step_time_ratio),
+        _said(comparison.verdict_of(level.ratio)),
+    ]
+
+
+def _rates(comparison: Comparison) -> str:
+    rates = comparison.rates
+    usd = f"${number(rates.usd_per_gpu_hour)} per GPU-hour" if rates.usd_per_gpu_hour else "no price"
+    kw = f"{number(rates.all_in_kw)} kW per GPU, all in" if rates.all_in_kw else "no all-in power"
+    return f"Assumed: {usd} ({escaped(rates.usd_from)}); {kw} ({escaped(rates.kw_from)})."
+
+
+def _differences(differences: Sequence[Difference]) -> str:
+    rows = [[escaped(d.name), d.kind, escaped(d.off) or MISSING, escaped(d.mtp) or MISSING] for d in differences]
+    return grid(["what", "class", "Off", "MTP"], rows, left=4)
+
+
+def _choice(choice: Choice) -> Iterator[str]:
+    yield f"## {escaped(choice.key)}: which draft length"
+    for title, unit, found in (
+        ("By concurrency, as measured:", "concurrency", choice.by_concurrency),
+        ("By interactivity, the best of all arms:", METRICS["interactivity"].unit, choice.by_interactivity),
+    ):
+        if found:
+            yield title
+            arms = sorted({arm for best in found for arm in best.tok_s_gpu})
+            head = [unit, *(f"{arm.label} {_unit('total_tok_s_gpu')}" for arm in arms), "run"]
+            rows = [
+                [number(best.place), *(number(best.tok_s_gpu.get(arm)) for arm in arms), _run(best)] for best in found
+            ]
+            yield _stamped_grid(choice.stamps, head, rows)
+
+
+def _run(best: Best) -> str:
+    return " or ".join(arm.label for arm in (best.best, *best.tied))
+
+
+def _unusable(unusable: Sequence[Unusable]) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for left in unusable:
+        by_reason[left.reason].append(left.row)
+    for reason, rows in by_reason.items():
+        more = len(rows) - EXAMPLES
+        named = ", ".join(rows[:EXAMPLES]) + (f" and {more} more" if more > 0 else "")
+        yield f"- {len(rows)} x {escaped(reason)}: {escaped(named)}"
+
+
+def _stamped_grid(stamps: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that says on every line of numbers what they must never lose."""
+    if not stamps:
+        return grid(head, rows)
+    said = escaped(", ".join(stamps))
+    return grid([*head, "stamps"], [[*row, said] for row in rows])
+
+
+def _with_half_width(value: float, half_width: float | None) -> str:
+    return number(value) if half_width is None else f"{number(value)} ± {percent(half_width)}"
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return MISSING
+    doubt = between(ratio.lo, ratio.hi)
+    return f"{number(ratio.value)} ({doubt})" if doubt else number(ratio.value)
+
+
+def _doubt(ratio: Ratio | None) -> str:
+    return (
+        MISSING
+        if ratio is None
+        else f"± {percent(ratio.interpolation)}"
+        if ratio.interpolation is not None
+        else "unknown"
+    )
+
+
+def _said(verdict: Verdict | None) -> str:
+    return MISSING if verdict is None else str(verdict)
