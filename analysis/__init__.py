@@ -1,13 +1,24 @@
 """mtpbench's reading half: points become curves, curves become a comparison of MTP with Off.
 
 Reads results, ours or public ones; starts nothing and measures nothing. Of `harness` it knows only `records`,
-`metrics`, `spec`, `units`, `errors`, `stats`, `front`, `config` (GPU facts) and `rundir` (paths).
+`metrics`, `spec`, `units`, `errors`, `stats`, `front`, `config` (GPU and model facts) and `rundir` (paths).
 
     0  importers    other tools' files -> rows
-    1  rows         results/ -> one table of rows
-    2  curve        rows -> Curve: throughput at a given interactivity
-    3  compare      two Curves -> Comparison, or NotComparable
+    1  rows         results/ -> typed rows, and what can't be used
+    2  pairs        what a question, an arm, a level, a pair is
+       facts rates  what is known of a GPU; $ per hour and kW, by day and tier
+    3  pairing      rows -> pairs of arms
+       diff         in what two arms differ besides MTP
+       evidence     was MTP really on
+       curve        levels -> Curve: throughput at a given interactivity
+    4  spread       a Curve and its resampled twins
+       contrast     two numbers -> their ratio, its interval, a verdict
+    5  targets      both arms at one interactivity, or at one concurrency
+       understand   where the curves cross; which draft length to run
+       flags        what to know before believing a number
+    6  comparison   one pair -> one Comparison
+       compare      paths -> Report: everything compared, refused and left out
        published    the public dashboard's pages, digit for digit
-    4  prose tables plots
-    5  report
+    7  prose tables plots
+    8  report answer
 """

@@ -22,8 +22,11 @@ HARNESS = (
 ANALYSIS = (
     {"importers"},
     {"rows"},
-    {"curve"},
-    {"compare", "published"},
+    {"pairs", "facts", "rates"},
+    {"pairing", "diff", "evidence", "curve"},
+    {"spread", "contrast"},
+    {"targets", "understand", "flags"},
+    {"comparison", "choices", "compare", "published"},
     {"prose", "tables", "plots"},
     {"report", "answer"},
 )
