@@ -43,7 +43,8 @@ def expand(text: str) -> str:
             raise UserError(f"${name} is not set{wanted}; export it ({what_to_do})")
         return os.environ[name]
 
-    return str(Path(_VARIABLE.sub(value, text)).expanduser()) if is_local(text) else text
+    # A home that there is not stays as it is written: whoever looks there says that nothing is there.
+    return os.path.normpath(os.path.expanduser(_VARIABLE.sub(value, text))) if is_local(text) else text  # noqa: PTH111
 
 
 def is_local(text: str) -> bool:
@@ -55,7 +56,10 @@ def portable(path: Path) -> str:
     """`path` as a Sweep keeps it: below `$MTPBENCH_CONFIGS` where it lies there, absolute elsewhere."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - symbolic links stay as the user laid them
     configs = packaged_configs()
-    for candidate in (absolute, absolute.resolve()):  # a checkout may be reached by a link, and may hold one
+    for candidate in (
+        absolute,
+        Path(os.path.realpath(absolute)),
+    ):  # a checkout may be reached by a link, and may hold one
         if candidate.is_relative_to(configs):
             return f"{CONFIGS}/{candidate.relative_to(configs).as_posix()}"
     return str(absolute)

@@ -123,7 +123,7 @@ def _explain(spec: type[Spec], found: _Found, details: ErrorDetails, faults: Fau
 def _says(node: Node, details: ErrorDetails) -> str:
     kind, limits = details["type"], details.get("ctx", {})
     if kind == "string_pattern_mismatch":
-        return PATTERNS[limits["pattern"]]
+        return PATTERNS.get(limits["pattern"], f"must match {limits['pattern']}")
     key = re.sub(r"^(mtp|acceptance)\[.*", r"\1", node.path.rpartition(".")[2])
     if kind == "model_type" and key in FOLDERS:
         return "must be a name or a mapping"
@@ -168,15 +168,15 @@ def _combinations(node: Node, details: ErrorDetails) -> Iterator[tuple[Place, st
 def _find(root: Node, details: ErrorDetails) -> _Found:
     """Follow a location; steps that YAML has no node for (the branch of a union) are skipped."""
     node, steps = root, list[str | int]()
-    *_, last = (None, *details["loc"])
-    for step in details["loc"]:
+    for number, step in enumerate(details["loc"], start=1):
+        is_last = number == len(details["loc"])
         if isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
         elif isinstance(node.value, Mapping) and isinstance(step, str) and step in node.value:
-            if details["type"] == "extra_forbidden" and step == last:
+            if is_last and details["type"] == "extra_forbidden":
                 return _Found(node, tuple(steps), step, node.keys.get(step))
             node = node.value[step]
-        elif details["type"] == "missing" and step == last:
+        elif is_last and details["type"] == "missing":
             return _Found(node, tuple(steps), str(step))
         else:
             continue

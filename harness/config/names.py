@@ -79,6 +79,9 @@ def located(node: Node, faults: Faults, *, must_exist: bool = True) -> Node:
     text = node.value
     if not isinstance(text, str) or not text or text.startswith(CONFIGS):
         return node
+    if not text.isprintable():
+        faults.at(node, "no path has such characters")
+        return replace(node, value=None, broken=True)
     kept = text if text.startswith(("~", "$")) else portable(node.place.file.parent / text)
     must_exist = must_exist and not node.place.file.name.endswith(".lock.yaml")  # a record may come from elsewhere
     if must_exist and not _exists(kept):
@@ -110,7 +113,7 @@ def _folders(kind: str, beside: Path | None) -> list[Path]:
 
 def _file(kind: str, name: str, beside: Path) -> Path | None:
     if "/" in name or name.endswith(".yaml"):
-        candidates = [beside.parent / Path(name).expanduser()]
+        candidates = [beside.parent / (expand(name) if name.startswith("~") else name)]
     else:
         candidates = [folder / f"{name}.yaml" for folder in _folders(kind, beside)]
     return next((Path(os.path.normpath(candidate)) for candidate in candidates if _is_file(candidate)), None)

@@ -50,4 +50,8 @@ def test_one_fault_is_one_line_that_says_where_what_and_what_to_do(case, tmp_pat
     with pytest.raises(ConfigError) as caught:
         config.load(Path("x.yaml"))
 
-    assert CASES[case] == str(caught.value).replace(str(tmp_path), "<here>")
+    # Another file in configs/ is no reason to fail.
+    line = str(caught.value).replace(str(tmp_path), "<here>")
+    for kind in ("model", "workload"):
+        line = line.replace(", ".join(config.known(kind)), f"<{kind}s>")
+    assert CASES[case] == line

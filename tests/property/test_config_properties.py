@@ -210,7 +210,25 @@ def sweep_or_faults(path):
 GOOD = [path.read_text() for path in sorted((packaged_configs() / "sweeps").glob("*.yaml"))]
 TOKENS = [
     *("\t", "\n", "  ", "- ", ": ", "{", "}", "[", "]", "&a ", "*a", "!!str ", "'", '"', "#", "|", ">", "?", "%"),
-    *("---\n", "off", "~", "010", "1e3", ".inf", "\x00", "\ufeff", "\x85", "\\x", "<<", "model", "../", "/"),
+    *(
+        "---\n",
+        "off",
+        "~",
+        "010",
+        "1e3",
+        ".inf",
+        "\x00",
+        "\ufeff",
+        "\x85",
+        "\\x",
+        "<<",
+        "model",
+        "../",
+        "/",
+        "~x/",
+        "\\0",
+        "/x.yaml",
+    ),
     "runs:\n  - mtp: 3\n",
 ]
 
