@@ -106,7 +106,7 @@ def ratio(
 def half_width(one: Error | None, other: Error | None) -> float | None:
     """Half of the 95 % interval of a difference of two logarithms; None when either error is not known.
 
-    Degrees of freedom by Welch (1947, Biometrika 34:28) and Satterthwaite, rounded down.
+    Degrees of freedom by Welch (1947, Biometrika 34:28) and Satterthwaite.
     """
     if one is None or other is None:
         return None
@@ -114,4 +114,11 @@ def half_width(one: Error | None, other: Error | None) -> float | None:
     if not variance:
         return 0.0
     parts = one.log**4 / (one.units - 1) + other.log**4 / (other.units - 1)
-    return t_quantile(0.975, max(1, int(variance**2 / parts * (1 + 1e-9)))) * math.sqrt(variance)
+    return _t(variance**2 / parts) * math.sqrt(variance)
+
+
+def _t(dof: float) -> float:
+    """Student's 97.5 % quantile between whole degrees of freedom: nearly linear in one over them."""
+    low = max(1, math.floor(dof))
+    share = (1 / low - 1 / max(dof, low)) / (1 / low - 1 / (low + 1))
+    return t_quantile(0.975, low) * (1 - share) + t_quantile(0.975, low + 1) * share

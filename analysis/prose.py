@@ -28,7 +28,8 @@ def more_or_less(ratio: float) -> str:
     """`72 % more`, `23 % less`, `the same within 0.5 %`."""
     if abs(ratio - 1) < ALIKE:
         return f"the same within {100 * ALIKE:g} %"
-    return f"{100 * abs(ratio - 1):.3g} % {'more' if ratio > 1 else 'less'}"
+    percent = 100 * abs(ratio - 1)
+    return f"{percent:.{3 if percent >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
 
 
 def interval(ratio: Ratio) -> str:
@@ -98,6 +99,8 @@ def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
     """The ratios at matched interactivity, one clause each."""
     pair = comparison.pair
     subject, other = ("MTP", "Off") if pair.balanced else ("the best with MTP", "the best without")
+    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
+        subject = f"what is called {subject}"
     clauses = []
     for target in read:
         ratio = target.ratio
@@ -179,7 +182,7 @@ def _mechanism(comparison: Comparison) -> Iterable[str]:
     if split:
         parts = [
             f"{number(level.mtp.acceptance_length)} tokens in a step that takes {number(level.step_time_ratio)} times "
-            f"as long at {level.concurrency}"
+            f"as long at concurrency {level.concurrency}"
             for level in split
         ]
         yield f"It makes {', '.join(parts)}; with fewer tokens a step than that factor, users would be slower than Off."

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+TEXT = frozenset({"arm", "verdict", "stamps", "run", "class", "Off value", "MTP value"})
+
 _SPECIAL = re.compile(r"([\\`*\[\]<>|])")
 
 
@@ -12,22 +14,22 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", line)
 
 
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table.
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; numbers stand right, the first column and those of TEXT left.
 
     Args:
         head: a title for each column.
         rows: cells, escaped where they come from outside.
-        left: how many columns, from the first on, are of text; the rest is aligned right.
     """
     widths = [max(3, *(len(row[i]) for row in (head, *rows))) for i in range(len(head))]
+    left = [i == 0 or title in TEXT for i, title in enumerate(head)]
 
     def line(cells: Sequence[str]) -> str:
         padded = [
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            cell.ljust(width) if of_text else cell.rjust(width)
+            for cell, width, of_text in zip(cells, widths, left, strict=True)
         ]
         return f"| {' | '.join(padded)} |"
 
-    rule = [("-" * width if i < left else "-" * (width - 1) + ":") for i, width in enumerate(widths)]
+    rule = ["-" * width if of_text else "-" * (width - 1) + ":" for width, of_text in zip(widths, left, strict=True)]
     return "\n".join([line(head), f"| {' | '.join(rule)} |", *(line(row) for row in rows)])

@@ -170,7 +170,7 @@ def _rates(comparison: Comparison) -> str:
 
 def _differences(differences: Sequence[Difference]) -> str:
     rows = [[escaped(d.name), d.kind, escaped(d.off) or MISSING, escaped(d.mtp) or MISSING] for d in differences]
-    return grid(["what", "class", "Off", "MTP"], rows, left=4)
+    return grid(["what", "class", "Off value", "MTP value"], rows)
 
 
 def _choice(choice: Choice) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _choice(choice: Choice) -> Iterator[str]:
             arms = sorted({arm for best in found for arm in best.tok_s_gpu})
             head = [unit, *(f"{arm.label} {_unit('total_tok_s_gpu')}" for arm in arms), "run"]
             rows = [
-                [number(best.place), *(number(best.tok_s_gpu.get(arm)) for arm in arms), _run(best)] for best in found
+                [f"{best.place:.4g}", *(number(best.tok_s_gpu.get(arm)) for arm in arms), _run(best)] for best in found
             ]
             yield _stamped_grid(choice.stamps, head, rows)
 
