@@ -9,7 +9,7 @@ Imports point down only; a module may import those of lower floors:
 
     0  errors units stats front
     1  spec records
-    2  samplefile metrics engines prompts launch power emulator
+    2  samplefile metrics engines corpus prompts launch power emulator
     3  config rundir provenance checks server
     4  load accuracy plan progress
     5  sweep doctor

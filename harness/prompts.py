@@ -116,18 +116,19 @@ class PromptStream:
         osl = max(1, math.ceil(self._workload.osl * (slot + u) / concurrency))
         return self._prompt(-(slot + 1), osl)
 
-    def times_used(self, requests: int) -> float:
-        """How often each token of the text is sent, on average, by that many requests; above 1 text comes again."""
-        return requests * (self._workload.isl - len(self._frame)) / len(self._ids)
+    def facts(self, requests: int) -> dict[str, object]:
+        """What a results folder should say of the stream, after that many requests of it.
 
-    def facts(self) -> dict[str, object]:
-        """What a results folder should say of the stream."""
+        `corpus_used` is how often each token of the text was sent, on average; above 1 text came again.
+        """
+        text = requests * (self._workload.isl - len(self._frame))
         return {
             "source": self._workload.source,
             "source_sha256": self._source_sha256,
             "seed": self._workload.seed,
             "template_tokens": len(self._frame),
             "corpus_tokens": len(self._ids),
+            "corpus_used": round(text / len(self._ids), 3),
             "distinct_prompts": self.distinct,
             "hash": self.hash,
         }

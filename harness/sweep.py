@@ -128,7 +128,7 @@ async def _measure_point(work: _Work, server: Server, attempt: int, stream: Prom
     facts = Measured(
         attempt=attempt,
         started=started,
-        prompts=stream.facts(),
+        prompts=stream.facts(len(measured.samples)),
         aborted=measured.aborted,
         health=measured.health,
         counter_failures=measured.counter_failures,

@@ -198,11 +198,11 @@ def test_a_random_stream_needs_no_long_text():
 
 
 def test_how_often_the_text_is_gone_through_is_known():
-    assert 2.0 == pytest.approx(stream(text_ids(9700)).times_used(200))
+    assert 2.0 == stream(text_ids(9700)).facts(200)["corpus_used"]
 
 
 async def test_the_builtin_text_serves_thousands_of_distinct_prompts():
     prompts = await build(workload(), tokenize, chat=True)
 
     assert prompts.distinct > 100_000
-    assert prompts.distinct <= prompts.facts()["corpus_tokens"]
+    assert prompts.distinct <= prompts.facts(0)["corpus_tokens"]
