@@ -17,14 +17,14 @@ from harness.load.client import HttpClient
 from harness.load.health import Heartbeat
 from harness.load.jobs import StreamJobs
 from harness.load.poll import Poller
-from harness.load.pool import Pool, Progress, StopRule
+from harness.load.pool import Pool, Progress, Stop
 from harness.load.quiet import undisturbed
 from harness.load.recording import Recording
 from harness.prompts import PromptStream
 from harness.records import ClientHealth, EngineCounters, Samples, columns
 from harness.spec import Point
 
-__all__ = ["Measurement", "Progress", "StopRule", "measure"]
+__all__ = ["Measurement", "Progress", "Stop", "measure"]
 
 STALL_S = 300.0
 """Longest silence of a server within one request; a long queue before the first token is silent too."""
@@ -57,7 +57,7 @@ async def measure(
     endpoint: Endpoint,
     point: Point,
     stream: PromptStream,
-    stop: StopRule,
+    stop: Stop,
     *,
     died: asyncio.Event | None = None,
     eos_ids: frozenset[int] = frozenset(),

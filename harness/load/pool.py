@@ -20,7 +20,7 @@ _LONGEST_BACKOFF_S = 1.0
 _FAILURES_PER_SLOT = 8
 
 
-class StopRule(Protocol):
+class Stop(Protocol):
     """Decides when a point has been measured long enough."""
 
     def look(self, now_ns: int, finished: Sequence[RequestSample]) -> bool:
@@ -97,7 +97,7 @@ class Pool:
 
     async def run(
         self,
-        stop: StopRule,
+        stop: Stop,
         *,
         died: asyncio.Event | None = None,
         drain: bool = False,
@@ -139,7 +139,7 @@ class Pool:
         )
 
     async def _hold(
-        self, stop: StopRule, died: asyncio.Event | None, on_progress: Callable[[Progress], None] | None
+        self, stop: Stop, died: asyncio.Event | None, on_progress: Callable[[Progress], None] | None
     ) -> str | None:
         while not await _set_within(died, _LOOK_S):
             if self._failed_in_a_row >= _FAILURES_PER_SLOT * self._concurrency:
