@@ -21,10 +21,12 @@ class Speculation:
     Attributes:
         draft_tokens: drafts per sequence and step; 0 is Off.
         rate: probability that a position is accepted, given that all before it were.
+        active: share of the steps in which it drafts at all.
     """
 
     draft_tokens: int = 0
     rate: float = NATURAL_RATE
+    active: float = 1.0
 
     @classmethod
     def of_length(cls, draft_tokens: int, acceptance_length: float) -> "Speculation":

@@ -108,6 +108,7 @@ class EngineModel:
         self._kv_tokens = 0  # held by the batch
         self._context = 0  # of the decoding sequences, summed
         self._end_s = 0.0
+        self._drafts = 0  # of the step that is under way
         self._first: list[Sequence] = []  # those whose prefill ends with the step that is under way
         self._submitted = 0
 
@@ -142,13 +143,14 @@ class EngineModel:
                 return None
             self.now_s = self._arrivals[0][0]
             self._arrive()
+        self._drafts = self._draft_tokens_of(self.tally.steps)
         if not self._make_room():
             self._admit()
         seconds = self.profile.step_s(
             sequences=len(self._decoding),
             context_tokens=self._context,
             prefill_tokens=self._prefill(),
-            draft_tokens=self.speculation.draft_tokens,
+            draft_tokens=self._drafts,
         )
         self._end_s = self.now_s + seconds * self._slowness(self.now_s)
         return self._end_s
@@ -212,7 +214,12 @@ class EngineModel:
 
     def _growth(self) -> int:
         """KV slots that the step may fill: a first token for each prefill, all drafts of each decode."""
-        return len(self._prefilling) + len(self._decoding) * (1 + self.speculation.draft_tokens)
+        return len(self._prefilling) + len(self._decoding) * (1 + self._drafts)
+
+    def _draft_tokens_of(self, step: int) -> int:
+        """Drafts of the step with that number; the share of steps without any is spread evenly."""
+        active = self.speculation.active
+        return self.speculation.draft_tokens if int((step + 1) * active) > int(step * active) else 0
 
     def _admit(self) -> None:
         """Fill the batch, oldest first, while a whole prompt fits and the budget of the step is not spent."""
@@ -244,7 +251,7 @@ class EngineModel:
         return budget
 
     def _decode(self) -> list[Delivery]:
-        drafts = self.speculation.draft_tokens
+        drafts = self._drafts
         if not drafts:
             return [self._deliver(sequence, 1) for sequence in self._decoding]
         deliveries = []

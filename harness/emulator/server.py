@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -137,6 +138,8 @@ class Server:
         return web.json_response({"object": "list", "data": [card]})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
+        if self._faults.value("no_metrics") is not None:
+            return web.Response(text="")
         counters = self._model.counters(time.monotonic_ns())
         drafts = self._settings.speculation.draft_tokens
         if drafts and counters.drafts is None:  # MTP that drafts nothing still has its counters
@@ -157,6 +160,8 @@ class Server:
 
     async def _tokenize(self, request: web.Request) -> web.Response:
         ids = msgspec.json.decode(await request.read(), type=Text).ids
+        if self._faults.value("other_tokens") is not None:
+            ids = [token + 1 for token in ids]
         context = self._settings.limits.context
         return web.json_response({"count": len(ids), "max_model_len": context, "tokens": ids, "token_strs": None})
 
@@ -267,7 +272,9 @@ def _acted_out(asked: Speculation, faults: Faults) -> Speculation:
         if faults.ever("stop_drafting"):
             return OFF
         if (accept := faults.ever("accept")) is not None:
-            return Speculation.of_length(asked.draft_tokens, accept.value)
+            asked = Speculation.of_length(asked.draft_tokens, accept.value)
+        if (skip := faults.ever("skip_drafts")) is not None:
+            return replace(asked, active=1 - skip.value)
     elif (drafts := faults.ever("draft_in_off")) is not None:
         return Speculation(int(drafts.value), NATURAL_RATE)
     return asked

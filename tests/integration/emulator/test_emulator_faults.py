@@ -42,6 +42,21 @@ async def other_version(emulate):
     assert {"version": f"{VERSION}+other"} == await emulated.get("/version")
 
 
+async def other_tokens(emulate):
+    emulated, honest = await emulate("--fault", "other_tokens"), await emulate()
+    ids = [await one.engine.tokenize(one.http, one.endpoint, "Hello", chat=False) for one in (emulated, honest)]
+
+    assert ids[0] != ids[1]
+    assert len(ids[0]) == len(ids[1])
+
+
+async def no_metrics(emulate):
+    emulated = await emulate("--fault", "no_metrics")
+    counters = await emulated.counters()
+
+    assert (None, None) == (counters.generation_tokens, counters.running)
+
+
 async def die(emulate):
     emulated = await emulate("--fault", "die=9@0.2")
     seen = await emulated.complete(max_tokens=4000)
@@ -155,6 +170,15 @@ async def draft_in_off(emulate):
     assert 0 == (await emulated.get("/server_info"))["draft_tokens"]
 
 
+async def skip_drafts(emulate):
+    emulated = await emulate("--fault", "skip_drafts=0.25", "--draft-tokens", "1", "--acceptance-length", "2")
+    seen = await emulated.complete(max_tokens=1 + 3 * 2 + 1)
+    counters = await emulated.counters()
+
+    assert 3 == counters.drafts
+    assert 5 == len(seen.tokens)
+
+
 async def accept(emulate):
     emulated = await emulate("--fault", "accept=1", "--draft-tokens", "2", "--acceptance-length", "2.6")
     await emulated.complete()
@@ -187,6 +211,8 @@ CASES = [
     stranger,
     other_config,
     other_version,
+    other_tokens,
+    no_metrics,
     die,
     hang,
     refuse,
@@ -200,6 +226,7 @@ CASES = [
     early_eos,
     stop_drafting,
     draft_in_off,
+    skip_drafts,
     accept,
     slow_down,
     oscillate,
