@@ -1,0 +1,138 @@
+"""Whole sweeps through the command line on the real vLLM: arms that lie, servers that die, a harness killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.vllm
+
+MTPBENCH = Path(sys.executable).with_name("mtpbench")
+SWEEP = """
+name: life
+model: mimo-tiny
+gpu: cpu-2core
+precision: bf16
+engine: {{name: vllm, venv: {venv}, env: {{VLLM_CPU_KVCACHE_SPACE: "1"}}}}
+max_running_requests: 4
+mtp: {mtp}
+workload: 64x96
+concurrency: {concurrency}
+window: {{min_s: 4, max_s: {max_s}}}
+demo: true
+"""
+START_LIMIT_S = 400
+
+
+def sweep_file(folder: Path, venv: Path, *, mtp="[off, 1]", concurrency="[2]", max_s=8) -> Path:
+    path = folder / "life.yaml"
+    path.write_text(SWEEP.format(venv=venv, mtp=mtp, concurrency=concurrency, max_s=max_s))
+    return path
+
+
+def start(sweep: Path, out: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [MTPBENCH, "run", sweep, "-o", out], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=START_LIMIT_S)[0]
+    finally:
+        process.kill()
+
+
+def rows(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "points.jsonl").read_text().splitlines()]
+
+
+def until(true, what: str) -> None:
+    for _ in range(START_LIMIT_S * 10):
+        if true():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"never happened: {what}")
+
+
+def servers(out: Path) -> dict[int, str]:
+    """Processes that write to a server.log below the folder, and their names; a zombie has no open files."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            log = str((process / "fd" / "1").readlink())
+            name = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if log.startswith(str(out)):
+            found[int(process.name)] = name
+    return found
+
+
+@pytest.fixture
+def lying_venv(vllm_venv, tmp_path) -> Path:
+    """A vLLM that drops the speculation it is asked for and speculates when it is not."""
+    folder = tmp_path / "lying" / "bin"
+    folder.mkdir(parents=True)
+    for name, body in {
+        "python": f'exec {vllm_venv}/bin/python "$@"',
+        "vllm": f"""
+            arguments=() speculate='--speculative-config={{"method":"mtp","num_speculative_tokens":1}}'
+            while [ $# -gt 0 ]; do
+              case $1 in
+                --speculative-config) speculate=; shift 2 ;;
+                --speculative-config=*) speculate=; shift ;;
+                *) arguments+=("$1"); shift ;;
+              esac
+            done
+            exec {vllm_venv}/bin/vllm "${{arguments[@]}}" ${{speculate:+"$speculate"}}""",
+    }.items():
+        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+        (folder / name).chmod(0o755)
+    return folder.parent
+
+
+def test_arms_that_are_not_what_they_say_are_invalid(lying_venv, tmp_path):
+    out = tmp_path / "out"
+    process = start(sweep_file(tmp_path, lying_venv), out)
+    said = finish(process)
+
+    assert 4 == process.returncode, said
+    invalid = {row["draft_tokens"]: row["invalid"] for row in rows(out)}
+    assert "arm_not_off" in invalid[0]
+    assert "arm_not_active" in invalid[1]
+    assert {} == servers(out)
+
+
+def test_a_killed_server_costs_its_point_and_a_killed_harness_nothing(vllm_venv, tmp_path):
+    out = tmp_path / "out"
+    sweep = sweep_file(tmp_path, vllm_venv, mtp="[1]", concurrency="[1, 2, 4]", max_s=20)
+    harness = start(sweep, out)
+    try:
+        until(lambda: list(out.glob("*/attempt-1/configuration.json")), "the server is ready")
+        core = next(pid for pid, name in servers(out).items() if "EngineCore" in name)
+        time.sleep(2)  # into the first point's load
+        os.kill(core, signal.SIGKILL)
+        until(lambda: list(out.glob("*/c1-l0/point.json")), "the point is saved")
+        until(lambda: list(out.glob("*/c2-l0/point.json")), "the next server has measured the next point")
+        harness.send_signal(signal.SIGKILL)
+    finally:
+        harness.kill()
+        harness.wait()
+    until(lambda: not servers(out), "the server of the killed harness is gone")
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("*/c[12]-l0/*")}
+
+    said = finish(start(sweep, out))
+
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}, said
+    by_concurrency = {row["concurrency"]: row for row in rows(out)}
+    assert {1, 2, 4} == set(by_concurrency)
+    assert "server_died" in by_concurrency[1]["invalid"]
+    assert [] == by_concurrency[2]["invalid"] + by_concurrency[4]["invalid"]
+    assert [1, 2, 3] == [by_concurrency[n]["attempt"] for n in (1, 2, 4)]
+    assert {} == servers(out)
