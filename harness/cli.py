@@ -121,7 +121,7 @@ def run(
 @app.command(epilog="Example: mtpbench score results/quickstart")
 def score(results: Results) -> None:
     """Compute every row anew from the raw samples; needs no GPU."""
-    from harness.sweep import rescore
+    from harness.scoring import rescore
 
     report = rescore(results)
     print(f"{report.points} points scored, {report.changed} rows changed: {results / 'points.jsonl'}")
