@@ -133,5 +133,7 @@ def _row(record: Record, facts: Mapping[str, str]) -> Row | str:
 
 def _placed(row: Row, file: Path, record: Record) -> Row:
     """The row, saying what file it came from; one of ours keeps what it said already."""
-    origin = {"sweep": clean_text(file.stem), "source": clean_text(f"{file.name} {record.place}")}
-    return origin | {name: value for name, value in row.items() if value is not None or name not in origin}
+    for name, value in (("sweep", file.stem), ("source", f"{file.name} {record.place}")):
+        if row.get(name) is None:
+            row[name] = clean_text(value)
+    return row

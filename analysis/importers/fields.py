@@ -6,6 +6,7 @@ Knows no format and no meaning: numbers, counts, texts and flags, as strings or 
 import math
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 LARGEST, SMALLEST = 1e12, 1e-12
@@ -122,7 +123,11 @@ class Fields:
 
 def clean_text(value: object) -> str:
     """The value as one printable line: a name out of a file must not break a table, a terminal or an encoder."""
-    text = value.isoformat() if isinstance(value, date) else str(value)[: 2 * TEXT_LIMIT]
+    return _printable(value.isoformat() if isinstance(value, date) else str(value)[: 2 * TEXT_LIMIT])
+
+
+@lru_cache(maxsize=4096)  # a file names few things, many times
+def _printable(text: str) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())[:TEXT_LIMIT]

@@ -24,6 +24,13 @@ ENGINES = {
 """Older names of a framework -> the name in use; packages/constants/src/framework-aliases.ts."""
 
 PRECISIONS = {"mxfp4": "fp4", "nvfp4": "fp4"}
+LATENCIES = tuple(
+    (name + ours, theirs + what)
+    for name, what in (("ttft_s", "_ttft"), ("tpot_s", "_tpot"), ("e2e_s", "_e2el"), ("chunk_gap_s", "_itl"))
+    for ours, theirs in (("", "median"), ("_p50", "median"), ("_p90", "p90"), ("_p99", "p99"))
+)
+"""Our name -> theirs, medians as headlines."""
+
 IDENTITY_TOLERANCE = 0.01
 POWER_OF_WHOLE_DEPLOYMENT = 2
 
@@ -46,6 +53,7 @@ def row(record: Mapping[str, Any]) -> Row:
     topology = _topology(fields)
     model = clean_model(fields.needed_text("infmax_model_prefix", "model"))
     engine = fields.needed_text("framework").lower()
+    metrics = _metrics(fields, topology)
     image = fields.text("image")
     date = _date(fields)
     return new_row(
@@ -62,8 +70,8 @@ def row(record: Mapping[str, Any]) -> Row:
         concurrency=fields.positive_count("conc"),
         started=None if date is None else f"{date}T00:00:00Z",
         topology=topology.columns,
-        metrics=_metrics(fields, topology),
-        warnings=_doubts(fields, topology),
+        metrics=metrics,
+        warnings=_doubts(metrics),
         extra={"date": date, "run": _run(fields), "image": image, "itl_over_tpot": _itl_over_tpot(fields)},
     )
 
@@ -144,10 +152,7 @@ def _metrics(fields: Fields, topology: Topology) -> dict[str, float | None]:
             fields.number("input_tput_per_gpu"), topology.prefill_gpus or topology.decode_gpus, topology
         ),
         **_energy(fields, topology),
-        **_percentiles(fields, "ttft_s", "ttft"),
-        **_percentiles(fields, "tpot_s", "tpot"),
-        **_percentiles(fields, "e2e_s", "e2el"),
-        **_percentiles(fields, "chunk_gap_s", "itl"),
+        **{name: fields.number(theirs) for name, theirs in LATENCIES},
     }
 
 
@@ -172,28 +177,13 @@ def _shared(rate: float | None, gpus: int, topology: Topology) -> float | None:
     return None if rate is None else rate * gpus / topology.gpus
 
 
-def _percentiles(fields: Fields, name: str, theirs: str) -> dict[str, float | None]:
-    median = fields.number(f"median_{theirs}")
-    return {
-        name: median,
-        f"{name}_p50": median,
-        f"{name}_p90": fields.number(f"p90_{theirs}"),
-        f"{name}_p99": fields.number(f"p99_{theirs}"),
-    }
-
-
-def _doubts(fields: Fields, topology: Topology) -> list[str]:
+def _doubts(metrics: Mapping[str, float | None]) -> list[str]:
     """Warnings where a row contradicts itself; the numbers stay as published."""
-    total = fields.number("tput_per_gpu")
-    prefill, decode = topology.prefill_gpus or topology.decode_gpus, topology.decode_gpus
-    parts = [
-        _shared(fields.number("input_tput_per_gpu"), prefill, topology),
-        _shared(fields.number("output_tput_per_gpu"), decode, topology),
-    ]
     doubts = []
-    if total and None not in parts and _apart(sum(p for p in parts if p is not None), total):
+    total, output, given = (metrics[f"{kind}_tok_s_gpu"] for kind in ("total", "output", "input"))
+    if total and output is not None and given is not None and _apart(output + given, total):
         doubts.append("throughput_parts_disagree")
-    tpot_s, interactivity = fields.number("median_tpot"), fields.number("median_intvty")
+    tpot_s, interactivity = metrics["tpot_s"], metrics["interactivity"]
     if tpot_s and interactivity and _apart(tpot_s * interactivity, 1.0):
         doubts.append("interactivity_disagrees")
     return doubts

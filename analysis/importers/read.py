@@ -131,10 +131,13 @@ def _parquet(content: bytes) -> Iterator[Record]:
 
     try:
         # ParquetFile, for read_table would import pandas to answer.
-        items = pq.ParquetFile(pa.BufferReader(content)).read().to_pylist()
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        columns = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _Unreadable(f"broken parquet: {_first_line(error)}") from error
-    return (Record(f"row {number}", item) for number, item in enumerate(items, 1))
+    names = table.column_names
+    rows = zip(*columns, strict=True)
+    return (Record(f"row {number}", dict(zip(names, row, strict=True))) for number, row in enumerate(rows, 1))
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ and imported ones never share a curve.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from harness.records import SCHEMA
@@ -32,6 +33,7 @@ MODELS = {
 _PRECISION = re.compile(r"-(?:fp4|fp8|mxfp4|nvfp4|bf16)(?:-.*)?$")
 
 
+@lru_cache(maxsize=4096)
 def clean_model(name: str) -> str:
     """One name for one model: `nvidia/DeepSeek-R1-0528-FP4-v2` and `dsr1` are the same.
 

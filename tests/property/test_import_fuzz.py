@@ -179,7 +179,7 @@ def parquet():
 @given(data=st.data())
 def test_damaged_parquet_is_answered(tmp_path, parquet, data):
     path = tmp_path / "file"
-    damaged = bytearray(parquet[: data.draw(st.integers(4, len(parquet)))])
+    damaged = bytearray(parquet[: data.draw(st.just(len(parquet)) | st.integers(4, len(parquet)))])
     for _ in range(data.draw(st.integers(0, 3))):
         damaged[data.draw(st.integers(4, len(damaged) - 1)) if len(damaged) > 4 else 3] ^= data.draw(
             st.integers(1, 255)
