@@ -1,0 +1,110 @@
+"""The command line: what it says, where it says it, and how it ends."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cli, config
+
+VERBS = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
+
+
+@pytest.fixture
+def mtpbench(monkeypatch, capsys):
+    """Run a command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mtpbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_ends_with_an_example(mtpbench, verb):
+    code, out, _ = mtpbench(verb, "--help")
+
+    assert 0 == code
+    assert f"Example: mtpbench {verb}" in " ".join(out.strip().splitlines()[-2:])
+
+
+def test_the_help_names_every_exit_code(mtpbench):
+    code, out, _ = mtpbench("--help")
+
+    assert 0 == code
+    for meaning in ("0 good", "1 a bug", "2 your file", "3 the server", "4 some points", "130 interrupted"):
+        assert meaning in " ".join(out.split())
+
+
+def test_all_faults_of_all_files_are_said_and_good_files_too(mtpbench, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("model: mimo-tiny\ngpuu: cpu-2core\n")
+    worse = tmp_path / "worse.yaml"
+    worse.write_text("model: [\n")
+    code, out, err = mtpbench("check", bad, "quickstart", worse)
+
+    assert 2 == code
+    assert "quickstart: good; 2 runs, 6 points" in out
+    assert f"{bad}:2:1: gpuu: unknown key" in err
+    assert f"{worse}:" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "nowhere.yaml"],
+        ["plan", "nowhere.yaml"],
+        ["run", "nowhere.yaml"],
+        ["score", "nowhere"],
+        ["compare", "nowhere"],
+        ["compare", "nowhere", "--view", "sideways"],
+        ["import", "nowhere.json", "-o", "out"],
+        ["compare", "nowhere", "--format", "xml"],
+        ["no-such-verb"],
+    ],
+    ids=" ".join,
+)
+def test_what_the_user_got_wrong_is_exit_2_without_a_traceback(mtpbench, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = mtpbench(*arguments)
+
+    assert 2 == code
+    assert "" == out
+    assert err.strip()
+    assert "Traceback" not in err
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_folder_of_another_sweep_is_refused_with_the_difference(mtpbench, tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    asked = config.load(Path("quickstart"))
+    other = config.dump(asked.model_copy(update={"launches": asked.launches + 1}))
+    (folder / "sweep.lock.yaml").write_text(other)
+    code, _, err = mtpbench("run", "quickstart", "-o", folder)
+
+    assert 2 == code
+    assert "-launches: 2" in err
+    assert "+launches: 1" in err
+    assert other == (folder / "sweep.lock.yaml").read_text()
+
+
+def test_only_what_matches_nothing_is_refused(mtpbench, tmp_path):
+    code, _, err = mtpbench("run", "quickstart", "-o", tmp_path / "results", "--only", "nothing*")
+
+    assert 2 == code
+    assert "--only nothing*" in err
+
+
+def test_a_missing_engine_is_exit_3_and_says_what_to_do(mtpbench, tmp_path, monkeypatch):
+    monkeypatch.setenv("MTPBENCH_VLLM_CPU", str(tmp_path / "empty"))
+    code, _, err = mtpbench("run", "quickstart", "-o", tmp_path / "results")
+
+    assert 3 == code
+    assert "vllm is not there: install vllm into it" in err
+    assert "Traceback" not in err
