@@ -18,7 +18,7 @@ Reads results, ours or public ones; starts nothing and measures nothing. Of `har
        flags        what to know before believing a number
     6  comparison   one pair -> one Comparison
        compare      paths -> Report: everything compared, refused and left out
-       published    the public dashboard's pages, digit for digit
     7  prose tables plots
+       published    the public dashboard's pages, digit for digit
     8  report answer
 """

@@ -3,7 +3,7 @@
 import csv
 import fnmatch
 import io
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from analysis.published.maths import Page, pages_of
 from analysis.published.pages import Agreement, Digits, Printed, PrintedTarget, Published, agreement, printed
 from analysis.rates import rates, wanted
 from analysis.rows import OLDER, Row, Table
+from analysis.tables.grid import escaped, grid
 from harness.errors import UserError
 
 SCHEMA = 1
@@ -24,6 +25,9 @@ Unused: TypeAlias = Sequence[tuple[str, str]]
 
 JULY_2026 = "2026-07-13"
 """The last day on which the dashboard used the constants that the pages were rendered with."""
+
+EXAMPLES = 6
+"""Rows named with each reason for leaving something out."""
 
 INTRODUCTION = """\
 # As published
@@ -131,24 +135,35 @@ def _as_it_was(page: Published) -> Shown:
 
 
 def _markdown(shown: list[Shown], unused: Unused) -> str:
-    reasons = Counter(reason for _, reason in unused)
-    lines = "\n".join(f"- {count} x {reason}" for reason, count in reasons.items())
-    tail = [f"## Not used\n\n{lines}"] if lines else []
+    tail = ["## Not used", "\n".join(_not_used(unused))] if unused else []
     return "\n\n".join([INTRODUCTION, *map(_markdown_page, shown), *tail]) + "\n"
+
+
+def _not_used(unused: Unused) -> Iterable[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for row, reason in unused:
+        by_reason[reason].append(row)
+    for reason, found in by_reason.items():
+        more = len(found) - EXAMPLES
+        named = ", ".join(found[:EXAMPLES]) + (f" and {more} more" if more > 0 else "")
+        yield f"- {len(found)} x {escaped(reason)}: {escaped(named)}"
 
 
 def _markdown_page(shown: Shown) -> str:
     page = shown.printed
     state = "recomputed from the rows given" if shown.recomputed else f"as published, not recomputed: {shown.note}"
-    head = f"## {shown.label}, {page.gpu.upper()} {page.precision.upper()}, {page.isl}/{page.osl} tokens\n\n{state}"
-    about = [f"`{page.key}`", *_about(shown)]
-    columns = " | ".join(f"{target.at} tok/s/user" for target in page.targets)
-    table = [f"| Metric | {columns} |", "|---" * (len(page.targets) + 1) + "|"]
-    for metric, (name, dress) in METRICS.items():
-        cells = (_both(target, metric, dress) for target in page.targets)
-        table.append(f"| {name} | {' | '.join(cells)} |")
+    name = escaped(f"{shown.label}, {page.gpu.upper()} {page.precision.upper()}, {page.isl}/{page.osl} tokens")
+    head = f"## {name}\n\n{state}"
+    about = [escaped(page.key), *map(escaped, _about(shown))]
+    table = grid(
+        ["Metric", *(f"{target.at} tok/s/user" for target in page.targets)],
+        [
+            [name, *(_both(target, metric, dress) for target in page.targets)]
+            for metric, (name, dress) in METRICS.items()
+        ],
+    )
     sentences = [f"- {_sentence(target)}" for target in page.targets if target.verdict]
-    return "\n\n".join(filter(None, [f"{head}; {'; '.join(about)}.", "\n".join(table), "\n".join(sentences)]))
+    return "\n\n".join(filter(None, [f"{head}; {'; '.join(about)}.", table, "\n".join(sentences)]))
 
 
 def _about(shown: Shown) -> Iterable[str]:

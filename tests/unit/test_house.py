@@ -26,8 +26,8 @@ ANALYSIS = (
     {"pairing", "diff", "evidence", "curve"},
     {"spread", "contrast"},
     {"targets", "understand", "flags"},
-    {"comparison", "choices", "compare", "published"},
-    {"prose", "tables", "plots"},
+    {"comparison", "choices", "compare"},
+    {"prose", "tables", "plots", "published"},
     {"report", "answer"},
 )
 SEEN_BY_ANALYSIS = {"records", "metrics", "spec", "units", "errors", "stats", "front", "config", "rundir"}
