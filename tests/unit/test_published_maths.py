@@ -151,10 +151,10 @@ def test_verdict_is_the_ratio_minus_one(made, said):
 
 
 def test_prose_drops_cents_from_ten_dollars_on():
-    figures = [words.prose_figures(Cells(240.46, usd, None, 8.0)) for usd in (1.505, 9.99, 10.04)]
+    figures = [words.prose_figures(Cells(77.46, usd, None, 8.0)) for usd in (1.755, 9.99, 10.04)]
 
-    assert ["240", "240", "240"] == [f["tok_s_gpu"] for f in figures]
-    assert ["1.50", "9.99", "10.0"] == [f["usd_per_mtok"] for f in figures]
+    assert ["77", "77", "77"] == [f["tok_s_gpu"] for f in figures]
+    assert ["1.75", "9.99", "10.0"] == [f["usd_per_mtok"] for f in figures]
 
 
 @pytest.mark.parametrize(

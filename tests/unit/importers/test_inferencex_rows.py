@@ -99,6 +99,12 @@ def test_row_holds_what_the_record_says():
     assert 2.0 == row["itl_over_tpot"]
 
 
+def test_columns_that_tell_what_to_expect_change_nothing():
+    told = {"seed_page": "any", "in_seed_era": "no"}
+
+    assert inferencex.row(ARTIFACT) == inferencex.row(ARTIFACT | told)
+
+
 def test_experts_add_no_gpu():
     assert 2 == inferencex.row(API)["gpus"]
 
