@@ -88,7 +88,8 @@ def _mser(means: Floats) -> Floats:
 def _moves(means: Floats, start: int, cut: int, tolerance: float) -> bool:
     before, after = means[start:cut], means[cut:]
     shift = abs(float(before.mean() - after.mean()))
-    noise = math.sqrt(float(np.mean(np.diff(means) ** 2)) / 2 * (1 / len(before) + 1 / len(after)))
+    # Of what is compared alone: the steps of a steep start-up would pass for noise.
+    noise = math.sqrt(float(np.mean(np.diff(means[start:]) ** 2)) / 2 * (1 / len(before) + 1 / len(after)))
     return shift > tolerance * abs(float(means.mean())) and shift > 3.5 * noise
 
 

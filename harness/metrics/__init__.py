@@ -35,7 +35,7 @@ class Score:
         counts: how the requests went.
         drafts: drafts that the server has counted: in the window for an MTP arm, since its start for Off or without a
             window; None when no reading has such a counter.
-        counters_read: whether the server's counters were read at all.
+        counters_read: whether the server's counters were read, and count what it does: a page may be empty.
     """
 
     estimates: Mapping[str, Estimate]
@@ -86,7 +86,7 @@ def score(
         blocks=_blocks(reduced, scene.gpus),
         counts=reduced.counts,
         drafts=_drafts(scene),
-        counters_read=bool(readings),
+        counters_read=_shows_tokens(readings),
     )
 
 
@@ -97,8 +97,12 @@ def _without_window(batches: SampleBatches, readings: Sequence[EngineCounters]) 
         blocks={},
         counts=reduce(batches(), nowhere).counts,
         drafts=Counters(readings, nowhere).latest("drafts"),
-        counters_read=bool(readings),
+        counters_read=_shows_tokens(readings),
     )
+
+
+def _shows_tokens(readings: Sequence[EngineCounters]) -> bool:
+    return any(reading.generation_tokens is not None for reading in readings)
 
 
 def _newest(prices: Sequence[Prices]) -> Prices | None:

@@ -137,6 +137,12 @@ def test_a_trend_to_the_end_is_not_settled():
     assert not stats.mser5(noisy(np.linspace(100, 200, 200), rng)).settled
 
 
+def test_a_fall_that_slows_down_is_not_settled():
+    level = 440 / (1 + np.arange(145) / 20)  # steps that take longer and longer
+
+    assert not stats.mser5(level).settled
+
+
 def test_a_step_in_the_last_half_is_not_settled():
     rng = np.random.default_rng(3)
     level = np.concatenate([np.full(140, 100.0), np.full(60, 80.0)])
