@@ -145,14 +145,14 @@ class _Span:
 
 
 def _span(tally: Tally, concurrency: int, spec: WindowSpec) -> _Span | NoWindow:
-    end_ns, all_full_ns = tally.horizon_ns(concurrency), tally.all_full_ns(concurrency)
-    request_time_s = tally.request_time_s()
-    if end_ns is None or all_full_ns is None or request_time_s is None or tally.start_ns is None:
+    end_ns, known_ns = tally.horizon_ns(concurrency), tally.own_horizon_ns(concurrency)
+    all_full_ns, request_time_s = tally.all_full_ns(concurrency), tally.request_time_s()
+    if end_ns is None or known_ns is None or all_full_ns is None or request_time_s is None or tally.start_ns is None:
         return NoWindow(
             reason="window_too_short",
             text=f"not each of the {concurrency} users finished a full request; raise window.max_s",
         )
-    rates, bin_s = tally.rates(max(request_time_s / 10, spec.min_s / 100), end_ns)
+    rates, bin_s = tally.rates(max(request_time_s / 10, spec.min_s / 100), known_ns)
     cut = mser5(rates)
     cut_s = cut.at * bin_s
     start_ns = tally.start_ns + int((cut_s + request_time_s) * NS_PER_S)

@@ -4,11 +4,12 @@ The same tally is fed request by request while the load runs and batch by batch 
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from harness.metrics.requests import Requests
-from harness.records import Int64, Samples
+from harness.records import Int32, Int64, Samples
 from harness.stats import Floats
 from harness.units import NS_PER_S
 
@@ -27,6 +28,7 @@ class Tally:
         self.start_ns: int | None = None
         self._tokens: dict[int, int] = {}
         self._last_end_ns: dict[int, int] = {}
+        self._last_own_end_ns: dict[int, int] = {}
         self._first_full_ns: dict[int, int] = {}
         self._full: list[Int64] = []
         self._tpot_s: list[Floats] = []
@@ -40,10 +42,9 @@ class Tally:
         self.start_ns = sent_ns if self.start_ns is None else min(self.start_ns, sent_ns)
         self._count_tokens(requests)
         full = requests.full
-        for slot, end_ns in zip(samples.slot.tolist(), samples.end_ns.tolist(), strict=True):
-            self._last_end_ns[slot] = max(self._last_end_ns.get(slot, end_ns), end_ns)
-        for slot, end_ns in zip(samples.slot[full].tolist(), samples.end_ns[full].tolist(), strict=True):
-            self._first_full_ns[slot] = min(self._first_full_ns.get(slot, end_ns), end_ns)
+        _keep(max, self._last_end_ns, samples.slot, samples.end_ns)
+        _keep(max, self._last_own_end_ns, samples.slot[~requests.cut_off], samples.end_ns[~requests.cut_off])
+        _keep(min, self._first_full_ns, samples.slot[full], samples.end_ns[full])
         self._full.append(np.stack([samples.sent_ns[full], requests.last_ns[full], samples.end_ns[full]]))
         self._tpot_s.append(requests.tpot_s[full])
 
@@ -56,8 +57,15 @@ class Tally:
             self._tokens[cell] = self._tokens.get(cell, 0) + int(tokens)
 
     def horizon_ns(self, slots: int) -> int | None:
-        """Up to when every slot's requests have all been counted; None while some slot has ended none."""
+        """Up to when every slot was busy and all of it has been counted; None while some slot has ended nothing."""
         return min(self._last_end_ns.values()) if len(self._last_end_ns) >= slots else None
+
+    def own_horizon_ns(self, slots: int) -> int | None:
+        """The same without requests that the end of the point cut off: what was known just before it ended.
+
+        Whoever decides by this decides alike while the load runs and afterwards.
+        """
+        return min(self._last_own_end_ns.values()) if len(self._last_own_end_ns) >= slots else None
 
     def all_full_ns(self, slots: int) -> int | None:
         """When the last slot finished its first full-length request; None while one has not."""
@@ -109,3 +117,8 @@ class Tally:
             self._full = [np.concatenate(self._full, axis=1)]
             self._tpot_s = [np.concatenate(self._tpot_s)]
         return self._full[0] if self._full else np.empty((3, 0), np.int64)
+
+
+def _keep(best: Callable[[int, int], int], kept: dict[int, int], slots: Int32, times_ns: Int64) -> None:
+    for slot, time_ns in zip(slots.tolist(), times_ns.tolist(), strict=True):
+        kept[slot] = best(kept.get(slot, time_ns), time_ns)

@@ -36,7 +36,7 @@ class Counters:
         covered = (end - start) / float(edges_ns[-1] - edges_ns[0])
         self.reason = None if covered >= _NEEDED_SHARE else ("counters_end_early" if times else "no_counters")
         inside = sum(start <= t <= end for t in times)
-        self.blocks = max(1, min(len(edges_ns) - 1, inside))
+        self.blocks = max(1, min(len(edges_ns) - 1, inside - 1))
         self._start, self._end = start, end
         self._edges = np.linspace(0, end - start, self.blocks + 1)
 
