@@ -79,7 +79,7 @@ def closed_loop(
     """
     model = EngineModel(
         profile,
-        limits or Limits(max_running_requests=concurrency, context=isl + osl),
+        limits or Limits(max_running_requests=concurrency, context=isl + osl + speculation.draft_tokens),
         speculation,
         seed=seed,
         slowness=noise.slowness(seed) if noise else steady,

@@ -1,0 +1,131 @@
+"""Whole sweeps over real sockets: each verdict and warning is raised by a server that misbehaves on demand."""
+
+import asyncio
+
+import pytest
+
+from harness.checks import CHECKS
+from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Sweep, Vendor, WindowSpec, Workload
+from harness.sweep import run_sweep
+
+QUICK = """
+fixed_s: 0.008
+per_position_s: 0.00001
+per_context_token_s: 0.0
+per_prefill_token_s: 0.000001
+per_draft_s: 0.0
+source: made up, quick
+"""
+USERS = 4
+OFF = Mtp()
+MTP = Mtp(draft_tokens=2, forced_acceptance_length=2.0)
+WORKLOAD = Workload(name="short", isl=32, osl=24)
+SETTINGS = ServerSettings(max_running_requests=USERS, context=32 + 24 + 16)
+MODEL = Model(
+    name="toy",
+    label="Toy",
+    weights="./toy",
+    context=4096,
+    layers=1,
+    parameters_b=0.001,
+    active_b=0.001,
+    mtp_modules=1,
+    eos_token_ids=(2,),
+    source="made up",
+)
+CPU = Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="any", memory_gb=8, source="made up")
+
+CLEAN = (OFF, ())
+# Name -> arm, the server's arguments, codes that must come of it. Faults that would keep the server from being ready
+# begin a second later.
+BAD = {
+    "stop_drafting": (MTP, ("--fault", "stop_drafting"), {"arm_not_active"}),
+    "draft_in_off": (OFF, ("--fault", "draft_in_off=2"), {"arm_not_off"}),
+    "other_config": (OFF, ("--fault", "other_config"), {"config_mismatch"}),
+    "other_tokens": (OFF, ("--fault", "other_tokens"), {"prompts_differ"}),
+    "wrong_prompt_tokens": (OFF, ("--fault", "wrong_prompt_tokens@1"), {"prompt_tokens_mismatch"}),
+    "short_output": (MTP, ("--fault", "short_output@1"), {"short_output"}),
+    "stream_errors": (OFF, ("--fault", "stream_errors@1"), {"failed_requests"}),
+    "drop_connections": (
+        MTP,
+        ("--fault", "drop_connections=0.5@1"),
+        {"failed_requests", "client_bound", "littles_law"},
+    ),
+    "refuse": (OFF, ("--fault", "refuse@2"), {"failed_requests"}),
+    "die": (MTP, ("--fault", "die@2.5"), {"server_died"}),
+    "slow_down": (OFF, ("--fault", "slow_down=0.5"), {"not_steady"}),
+    "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
+    "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
+    "no_metrics": (OFF, ("--fault", "no_metrics"), {"no_counters"}),
+    "small_pool": (MTP, ("--kv-tokens", "110"), {"preempted"}),
+    "small_batch": (OFF, ("--max-running-requests", "2"), {"server_queued", "config_mismatch"}),
+    "early_eos": (MTP, ("--fault", "early_eos=2"), {"past_eos"}),
+    "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
+}
+RAISED_IN_VIRTUAL_TIME = {"capped", "client_busy"}
+LANES = 3
+
+
+def run_of(folder, mtp, args):
+    engine = EngineSpec(name="emulator", args=("--profile", str(folder / "quick.yaml"), *args))
+    return Run(model=MODEL, gpu=CPU, precision="bf16", engine=engine, parallel=Parallel(), settings=SETTINGS, mtp=mtp)
+
+
+def sweep_of(name, runs):
+    return Sweep(
+        name=name,
+        model=MODEL,
+        gpu=CPU,
+        precision="bf16",
+        engine=EngineSpec(name="emulator"),
+        max_running_requests=USERS,
+        mtp=tuple(sorted({run.mtp.draft_tokens for run in runs})),
+        workload=WORKLOAD,
+        concurrency=(USERS,),
+        window=WindowSpec(min_s=3, max_s=6),
+        runs=runs,
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Every row by the name of its server; a few sweeps at a time, each with a clean server in front."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    (folder / "quick.yaml").write_text(QUICK)
+    runs = {name: run_of(folder, mtp, args) for name, (mtp, args, _) in BAD.items()}
+    clean = run_of(folder, *CLEAN)
+    lanes = [sweep_of(f"lane-{lane}", (clean, *list(runs.values())[lane::LANES])) for lane in range(LANES)]
+
+    async def measure():
+        found = await asyncio.gather(*(run_sweep(lane, folder / lane.name) for lane in lanes))
+        by_key = {row["run_key"]: row for lane in found[::-1] for row in lane}
+        for _ in range(2):
+            if by_key[clean.key]["invalid"]:  # a busy machine has spoilt it, which is what verdicts are for
+                again = await run_sweep(lanes[0], folder / lanes[0].name, only=f"{clean.key}/*", retry_invalid=True)
+                by_key |= {row["run_key"]: row for row in again}
+        return by_key
+
+    by_key = asyncio.run(measure())
+    return {name: by_key[run.key] for name, run in {**runs, "clean": clean}.items()}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_server_that_misbehaves_is_found_out(rows, name):
+    row, (*_, codes) = rows[name], BAD[name]
+
+    assert {code for code in codes if CHECKS[code].invalid} <= set(row["invalid"])
+    assert {code for code in codes if not CHECKS[code].invalid} <= set(row["warnings"])
+
+
+def test_a_clean_server_raises_nothing(rows):
+    assert ([], []) == (rows["clean"]["invalid"], rows["clean"]["warnings"])
+
+
+def test_every_row_says_that_it_is_emulated(rows):
+    assert all(row["emulated"] and "emulated" in row["stamps"] for row in rows.values())
+
+
+def test_every_code_is_raised_by_something():
+    raised = {code for *_, codes in BAD.values() for code in codes}
+
+    assert set(CHECKS) == raised | RAISED_IN_VIRTUAL_TIME
