@@ -35,17 +35,18 @@ def sweep_file(folder: Path, venv: Path, *, mtp="[off, 1]", concurrency="[2]", m
     return path
 
 
-def start(sweep: Path, out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [MTPBENCH, "run", sweep, "-o", out], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+def start(sweep: Path, out: Path) -> subprocess.Popen[bytes]:
+    with sweep.with_suffix(".log").open("w") as log:
+        return subprocess.Popen([MTPBENCH, "run", sweep, "-o", out], stdout=log, stderr=log)
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: subprocess.Popen[bytes], sweep: Path) -> str:
     try:
-        return process.communicate(timeout=START_LIMIT_S)[0]
+        process.wait(timeout=START_LIMIT_S)
     finally:
         process.kill()
+        process.wait()
+    return sweep.with_suffix(".log").read_text()
 
 
 def rows(out: Path) -> list[dict]:
@@ -99,8 +100,9 @@ def lying_venv(vllm_venv, tmp_path) -> Path:
 
 def test_arms_that_are_not_what_they_say_are_invalid(lying_venv, tmp_path):
     out = tmp_path / "out"
-    process = start(sweep_file(tmp_path, lying_venv), out)
-    said = finish(process)
+    sweep = sweep_file(tmp_path, lying_venv)
+    process = start(sweep, out)
+    said = finish(process, sweep)
 
     assert 4 == process.returncode, said
     invalid = {row["draft_tokens"]: row["invalid"] for row in rows(out)}
@@ -127,7 +129,7 @@ def test_a_killed_server_costs_its_point_and_a_killed_harness_nothing(vllm_venv,
     until(lambda: not servers(out), "the server of the killed harness is gone")
     kept = {path: path.stat().st_mtime_ns for path in out.glob("*/c[12]-l0/*")}
 
-    said = finish(start(sweep, out))
+    said = finish(start(sweep, out), sweep)
 
     assert kept == {path: path.stat().st_mtime_ns for path in kept}, said
     by_concurrency = {row["concurrency"]: row for row in rows(out)}
