@@ -25,7 +25,7 @@ def compare_text(
     force: bool = False,
     published: bool = False,
     output_format: str = "md",
-) -> str:
+) -> tuple[str, bool]:
     """The comparison of everything in `paths`, in one format, ending with a line break.
 
     Args:
@@ -38,21 +38,20 @@ def compare_text(
         published: compute as the public dashboard did, see `analysis.published`.
         output_format: md, csv or json.
 
+    Returns:
+        The text, and whether anything could be compared.
+
     Raises:
         UserError: an option is wrong.
         ResultsError: a path can't be read.
     """
     asked = options(at=at, pair=pair, view=view, prices=prices, force=force)
     if published:
-        return as_published(
-            load(paths),
-            published_pages(paths),
-            at=asked.at,
-            pair=pair,
-            prices=prices,
-            output_format=output_format,
-        )
-    return tables.render(compare_paths(paths, asked), output_format)
+        table, pages = load(paths), published_pages(paths)
+        text = as_published(table, pages, at=asked.at, pair=pair, prices=prices, output_format=output_format)
+        return text, bool(table.rows or pages)
+    report = compare_paths(paths, asked)
+    return tables.render(report, output_format), bool(report.comparisons)
 
 
 def leave_comparison(folder: Path) -> tuple[str, list[Path]]:

@@ -150,7 +150,7 @@ def compare(
     """Compare MTP with Off, at equal concurrency and at matched interactivity."""
     from analysis.answer import compare_text
 
-    text = compare_text(
+    text, compared = compare_text(
         paths,
         at=at,
         pair=pair,
@@ -161,6 +161,8 @@ def compare(
         output_format=output_format.value,
     )
     print(text, end="")
+    if not compared:
+        raise PointsInvalid("nothing here can be compared: the reasons stand above")
 
 
 @app.command(name="import", epilog="Example: mtpbench import agg_bmk.json -o results/inferencex")

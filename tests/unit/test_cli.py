@@ -108,3 +108,21 @@ def test_a_missing_engine_is_exit_3_and_says_what_to_do(mtpbench, tmp_path, monk
     assert 3 == code
     assert "vllm is not there: install vllm into it" in err
     assert "Traceback" not in err
+
+
+def test_nothing_to_compare_is_exit_4_with_the_reasons(mtpbench, synthetic, tmp_path):
+    folder = synthetic.Sweep(arms=(synthetic.OFF,)).write(tmp_path / "off-only")
+    code, out, err = mtpbench("compare", folder)
+
+    assert 4 == code
+    assert "nothing here can be compared" in err
+    assert out.strip()
+
+
+def test_something_to_compare_is_exit_0_in_every_format(mtpbench, synthetic, tmp_path):
+    folder = synthetic.Sweep().write(tmp_path / "both")
+
+    for output_format in ("md", "csv", "json"):
+        code, out, err = mtpbench("compare", folder, "--format", output_format)
+        assert (0, "") == (code, err)
+        assert out.strip()
