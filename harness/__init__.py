@@ -7,12 +7,11 @@ saves them before anything is computed, `metrics` scores a Window of them into a
 
 Imports point down only; a module may import those of lower floors:
 
-    0  errors units stats front
-    1  spec records
-    2  samplefile metrics engines corpus prompts launch power emulator
+    0  errors units stats front paths
+    1  spec records samplefile
+    2  metrics engines corpus prompts launch emulator
     3  config rundir provenance checks server
-    4  load accuracy plan progress
-    5  sweep doctor
-    6  slurm
-    7  cli
+    4  load plan prefetch progress
+    5  scoring sweep
+    6  cli
 """

@@ -12,11 +12,10 @@ ROOT = Path(__file__).parents[2]
 HARNESS = (
     {"errors", "units", "stats", "front", "paths"},
     {"spec", "records", "samplefile"},
-    {"metrics", "engines", "corpus", "prompts", "launch", "power", "emulator"},
+    {"metrics", "engines", "corpus", "prompts", "launch", "emulator"},
     {"config", "rundir", "provenance", "checks", "server"},
-    {"load", "accuracy", "plan", "prefetch", "progress"},
-    {"scoring", "sweep", "doctor"},
-    {"slurm"},
+    {"load", "plan", "prefetch", "progress"},
+    {"scoring", "sweep"},
     {"cli"},
 )
 ANALYSIS = (
