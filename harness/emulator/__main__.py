@@ -8,7 +8,9 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 from harness.config import load_file, packaged_configs
@@ -19,6 +21,8 @@ from harness.emulator.server import Server
 from harness.emulator.settings import Settings
 from harness.emulator.toy import EOS
 from harness.errors import UserError
+
+N = TypeVar("N", int, float)
 
 logger = logging.getLogger("harness.emulator")
 
@@ -41,11 +45,15 @@ def parser() -> argparse.ArgumentParser:
     this.add_argument("--precision", default="none", help="reported")
     for degree in ("tp", "pp", "ep", "dp"):
         this.add_argument(f"--{degree}", type=int, default=1, help="reported")
-    this.add_argument("--max-running-requests", type=int, default=256)
-    this.add_argument("--max-graph-requests", type=int, help="reported")
-    this.add_argument("--chunked-prefill-tokens", type=int, help="prompt tokens a step may take; default: all")
-    this.add_argument("--context", type=int, default=8192, help="longest prompt + output, tokens")
-    this.add_argument("--kv-tokens", type=int, help="KV pool; default: every running request at full context")
+    this.add_argument("--max-running-requests", type=_positive(int), default=256)
+    this.add_argument("--max-graph-requests", type=_positive(int), help="reported")
+    this.add_argument(
+        "--chunked-prefill-tokens", type=_positive(int), help="prompt tokens a step may take; default: all"
+    )
+    this.add_argument("--context", type=_positive(int), default=8192, help="longest prompt + output, tokens")
+    this.add_argument(
+        "--kv-tokens", type=_positive(int), help="KV pool; default: every running request at full context"
+    )
     this.add_argument("--draft-tokens", type=int, default=0, help="0 is Off")
     this.add_argument("--acceptance-length", type=float, help="mean tokens a step, whatever is natural")
     this.add_argument(
@@ -57,10 +65,20 @@ def parser() -> argparse.ArgumentParser:
     )
     this.add_argument("--eos-token-id", type=int, default=EOS, help="ends a text, under the fault early_eos")
     this.add_argument("--seed", type=int, help="of the drafts that are accepted; default: from the served name")
-    this.add_argument("--speed", type=float, default=1.0, help="virtual seconds in a real one")
+    this.add_argument("--speed", type=_positive(float), default=1.0, help="virtual seconds in a real one")
     this.add_argument("--send-log", type=Path, metavar="FOLDER", help="true send times go to <served name>.jsonl here")
     this.add_argument("--fault", action="append", default=[], help="misbehave; see below")
     return this
+
+
+def _positive(number: Callable[[str], N]) -> Callable[[str], N]:
+    def parse(text: str) -> N:
+        value = number(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} must be above 0")
+        return value
+
+    return parse
 
 
 def settings(argv: list[str]) -> Settings:

@@ -1,7 +1,8 @@
 """Ways to misbehave on demand, one word each; what a fault does stands in `FAULTS` and nowhere else.
 
 A fault is asked for as `NAME`, `NAME=VALUE`, `NAME@SECONDS` or `NAME=VALUE@SECONDS`: it begins that many seconds
-after the first completion request, at once when no time is given.
+after the first completion request, at once when no time is given. What a server is (its name, what it reports of
+itself, how it drafts) it is from its start.
 """
 
 import math

@@ -172,6 +172,14 @@ def test_what_can_not_be_had_is_said(args, says):
         settings(["--port", "1", *args])
 
 
+@pytest.mark.parametrize("args", [["--speed", "0"], ["--max-running-requests", "0"], ["--context", "-1"]])
+def test_what_can_not_be_counted_is_refused(args, capsys):
+    with pytest.raises(SystemExit):
+        settings(["--port", "1", *args])
+
+    assert f"argument {args[0]}: {args[1]} must be above 0" in capsys.readouterr().err
+
+
 async def test_a_bad_command_line_ends_in_one_line(emulate):
     emulated = await emulate("--fault", "explode", ready=False)
     _, stderr = await asyncio.to_thread(emulated.process.communicate, timeout=30)
