@@ -53,7 +53,7 @@ BAD = {
     ),
     "refuse": (OFF, ("--fault", "refuse@2"), {"failed_requests"}),
     "die": (MTP, ("--fault", "die@2.5"), {"server_died"}),
-    "slow_down": (OFF, ("--fault", "slow_down=0.5"), {"not_steady"}),
+    "slow_down": (OFF, ("--fault", "slow_down=0.15"), {"not_steady"}),
     "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
     "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
     "no_metrics": (OFF, ("--fault", "no_metrics"), {"no_counters"}),
@@ -64,6 +64,7 @@ BAD = {
 }
 RAISED_IN_VIRTUAL_TIME = {"capped", "client_busy"}
 LANES = 3
+NEEDS_LONGER = "slow_down"
 
 
 def run_of(folder, mtp, args):
@@ -71,7 +72,7 @@ def run_of(folder, mtp, args):
     return Run(model=MODEL, gpu=CPU, precision="bf16", engine=engine, parallel=Parallel(), settings=SETTINGS, mtp=mtp)
 
 
-def sweep_of(name, runs):
+def sweep_of(name, runs, *, min_s=3, max_s=6):
     return Sweep(
         name=name,
         model=MODEL,
@@ -82,7 +83,7 @@ def sweep_of(name, runs):
         mtp=tuple(sorted({run.mtp.draft_tokens for run in runs})),
         workload=WORKLOAD,
         concurrency=(USERS,),
-        window=WindowSpec(min_s=3, max_s=6),
+        window=WindowSpec(min_s=min_s, max_s=max_s),
         runs=runs,
     )
 
@@ -94,7 +95,9 @@ def rows(tmp_path_factory):
     (folder / "quick.yaml").write_text(QUICK)
     runs = {name: run_of(folder, mtp, args) for name, (mtp, args, _) in BAD.items()}
     clean = run_of(folder, *CLEAN)
-    lanes = [sweep_of(f"lane-{lane}", (clean, *list(runs.values())[lane::LANES])) for lane in range(LANES)]
+    short = [run for name, run in runs.items() if name != NEEDS_LONGER]
+    lanes = [sweep_of(f"lane-{lane}", (clean, *short[lane::LANES])) for lane in range(LANES)]
+    lanes.append(sweep_of("lane-long", (runs[NEEDS_LONGER],), min_s=8, max_s=12))
 
     async def measure():
         found = await asyncio.gather(*(run_sweep(lane, folder / lane.name) for lane in lanes))
