@@ -13,6 +13,10 @@ from harness.stats import t_quantile
 TIE_MARGIN = 0.02
 """Two arms whose ratio lies surely within this are tied."""
 
+LEFT_OF_CHANGE = 1 / 3
+"""A spline of second order errs a quarter as much at half the spacing, so that leaving a knot out moves it by three
+times the error that it has with the knot (Richardson). Steffen's spline is of second order at worst."""
+
 
 class Verdict(StrEnum):
     """What the data say of one ratio, MTP over Off, of a number of which more is better; the last two of several."""
@@ -38,8 +42,8 @@ class Ratio:
 
     Attributes:
         lo, hi: None where nothing tells how far the numbers would move if measured again.
-        interpolation: how far the ratio may be off because curves were read between points, relative; 0 where they
-            were not, None where that can't be told.
+        interpolation: how far the ratio moves when a point beside the place is left out of a curve, relative; 0 where
+            nothing was read between points, None where it can't be told.
         within_launch: whether one of the arms has a single launch, so that the interval leaves out what a restart
             changes.
     """
@@ -56,7 +60,7 @@ class Ratio:
         return None if self.lo is None or self.hi is None else math.sqrt(self.hi / self.lo) - 1
 
     def verdict(self, margin: float = TIE_MARGIN) -> Verdict:
-        """What may be said: the interval, widened by the interpolation's own doubt, decides.
+        """What may be said: the interval, widened by what interpolation may err, decides.
 
         With one launch nothing stronger than `not resolved`; without an interval, `unknown`.
         """
@@ -70,7 +74,7 @@ class Ratio:
             return Verdict.UNKNOWN
         if self.interpolation is None:
             return Verdict.NOT_RESOLVED
-        doubt = math.log1p(self.interpolation)
+        doubt = LEFT_OF_CHANGE * math.log1p(self.interpolation)
         low, high = math.log(self.lo) - doubt, math.log(self.hi) + doubt
         if low > 0:
             return Verdict.MTP_BETTER

@@ -13,7 +13,7 @@ Neither extrapolates. Knows nothing of arms.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,46 +80,42 @@ class Curve:
         wanted = np.log(interactivity)
         for end in (self.log_x[..., :1], self.log_x[..., -1:]):  # exp and log may move an end by its last bit
             wanted = np.where(np.abs(wanted - end) < LAST_BITS, end, wanted)
-        return where_falling(self.place, self.log_x, wanted)
+        return self._inverse(self.place, self.log_x, wanted)
 
-    def log(self, name: str, place: Float) -> Float:
-        """Natural logarithm of a column at an abscissa; NaN outside the span, or where a knot lacks the column."""
-        values = self.log_y.get(name)
-        return np.full(place.shape, np.nan) if values is None else spline(self.place, values, place)
+    def _inverse(self, place: Float, log_x: Float, wanted: Float) -> Float:
+        if log_x.ndim == 1 and np.array_equal(place, -log_x):  # a front over interactivity itself
+            return np.where((wanted > log_x[0]) | (wanted < log_x[-1]), np.nan, -wanted)
+        return where_falling(place, log_x, wanted)
 
-    def at(self, name: str, interactivity: Float) -> Float:
-        """A column at an interactivity; NaN outside the span, or where it is not known at every knot."""
-        return np.exp(self.log(name, self.where(interactivity)))
+    def logs(self, place: Float) -> dict[str, Float]:
+        """Natural logarithm of each column that all knots have, at an abscissa; NaN outside the span."""
+        read = spline(self.place, np.stack(list(self.log_y.values())), place)
+        return dict(zip(self.log_y, read, strict=True))
+
+    def log(self, name: str, interactivity: Float) -> Float:
+        """Natural logarithm of a column that all knots have, at an interactivity; NaN outside the span."""
+        return spline(self.place, self.log_y[name], self.where(interactivity))
 
     def around(self, interactivity: float) -> tuple[int, ...]:
         """The one or two knots that an interactivity inside the span lies at or between."""
         above = int((self.log_x > np.log(interactivity)).sum())
         return tuple(knot for knot in (above - 1, above) if 0 <= knot < len(self.knots))
 
-    def without(self, knot: int) -> "Curve":
-        """The line without one knot."""
-        kept = [i for i in range(len(self.knots)) if i != knot]
-        return replace(
-            self,
-            knots=tuple(self.knots[i] for i in kept),
-            place=self.place[kept],
-            log_x=self.log_x[..., kept],
-            log_y={name: values[..., kept] for name, values in self.log_y.items()},
-        )
-
     def interpolation_change(self, interactivity: float, name: str = Y) -> float | None:
         """How far ln of the column moves when a knot beside the place is left out; the larger of the two.
 
         0 at a knot, where nothing is interpolated; None where it can't be told: an end of the line can't be left out.
         """
-        at = np.array([interactivity])
-        if np.abs(self.log_x - np.log(at)).min() < LAST_BITS:
+        wanted = np.log([interactivity])
+        if np.abs(self.log_x - wanted).min() < LAST_BITS:
             return 0.0
-        here = self.log(name, self.where(at))[0]
-        others = [self.without(knot) for knot in self.around(interactivity) if 0 < knot < len(self.knots) - 1]
-        changes = [abs(other.log(name, other.where(at))[0] - here) for other in others]
-        known = [float(change) for change in changes if np.isfinite(change)]
-        return max(known) if known else None
+        here = spline(self.place, self.log_y[name], self._inverse(self.place, self.log_x, wanted))[0]
+        changes = []
+        for knot in self.around(interactivity):
+            if 0 < knot < len(self.knots) - 1:
+                place, log_x, log_y = (np.delete(v, knot) for v in (self.place, self.log_x, self.log_y[name]))
+                changes.append(abs(float(spline(place, log_y, self._inverse(place, log_x, wanted))[0] - here)))
+        return max((change for change in changes if np.isfinite(change)), default=None)
 
 
 def curve(levels: Sequence[Level], view: View) -> Curve:

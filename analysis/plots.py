@@ -132,7 +132,7 @@ def _line(side: Side, line: Curve) -> Iterable[Spec]:
     if low == high:
         return
     at = np.geomspace(low, high, STEPS).clip(low, high)
-    for order, (x, y) in enumerate(zip(at, line.at(Y, at), strict=True)):
+    for order, (x, y) in enumerate(zip(at, np.exp(line.log(Y, at)), strict=True)):
         yield {"arm": side.arm.label, "order": order, "x": _figure(float(x)), "y": _figure(float(y))}
 
 

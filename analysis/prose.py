@@ -32,12 +32,23 @@ def more_or_less(ratio: float) -> str:
     return f"{percent:.{3 if percent >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
 
 
-def interval(ratio: Ratio) -> str:
-    """`95 % interval 65 % more to 80 % more`; empty where there is none."""
-    if ratio.lo is None or ratio.hi is None:
-        return ""
-    within = " within one launch" if ratio.within_launch else ""
-    return f"95 % interval{within}: {more_or_less(ratio.lo)} to {more_or_less(ratio.hi)}"
+def doubt(ratio: Ratio) -> str:
+    """`95 % interval +65 % to +80 %, a point left out moves it by 12 %`; empty where nothing is known.
+
+    Interpolation is named where it moves the ratio by more than the interval does.
+    """
+    known = []
+    if ratio.lo is not None and ratio.hi is not None:
+        within = " within one launch" if ratio.within_launch else ""
+        known.append(f"95 % interval{within} {_signed(ratio.lo)} to {_signed(ratio.hi)}")
+    if ratio.interpolation is not None and ratio.interpolation > (ratio.half_width or 0):
+        known.append(f"a point left out moves it by {100 * ratio.interpolation:.2g} %")
+    return ", ".join(known)
+
+
+def _signed(ratio: float) -> str:
+    percent = 100 * (ratio - 1)
+    return f"{percent:+.{3 if abs(percent) >= 10 else 2}g} %"
 
 
 def crossover(found: Crossover, *, attributable: bool = True) -> str:
@@ -45,12 +56,12 @@ def crossover(found: Crossover, *, attributable: bool = True) -> str:
     arms = ("MTP", "Off") if attributable else ("the deployments with MTP", "those without")
     above, below = arms if found.mtp_better_above else arms[::-1]
     if found.lo is None and found.hi is None:
-        doubt = "no interval is known"
+        known = "no interval is known"
     else:
         ends = [number(end) if end is not None else "beyond the overlap" for end in (found.lo, found.hi)]
-        doubt = f"95 % interval {ends[0]} to {ends[1]}"
+        known = f"95 % interval {ends[0]} to {ends[1]}"
     return (
-        f"the curves cross at {number(found.at)} tok/s/user ({doubt}): above it {above} deliver{_s(above)} more per "
+        f"the curves cross at {number(found.at)} tok/s/user ({known}): above it {above} deliver{_s(above)} more per "
         f"GPU, below it {below}"
     )
 
@@ -98,20 +109,20 @@ def _setting(comparison: Comparison) -> Iterable[str]:
 def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
     """The ratios at matched interactivity, one clause each."""
     pair = comparison.pair
-    subject, other = ("MTP", "Off") if pair.balanced else ("the best with MTP", "the best without")
+    subject = "MTP delivers against Off" if pair.balanced else "the best with MTP against the best without"
     if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
-        subject = f"what is called {subject}"
+        subject = "what is called MTP against Off"
     clauses = []
     for target in read:
         ratio = target.ratio
         assert ratio is not None  # `read` holds none without
-        doubt = f" ({text})" if (text := interval(ratio)) else ""
+        known = f" ({text})" if (text := doubt(ratio)) else ""
         clauses.append(
             f"at {number(target.at)} tok/s/user {number(target.mtp.total_tok_s_gpu)} against "
-            f"{number(target.off.total_tok_s_gpu)}, {more_or_less(ratio.value)}{doubt}"
+            f"{number(target.off.total_tok_s_gpu)}, {more_or_less(ratio.value)}{known}"
         )
     where = f"on {pair.question.gpu.upper()}" if pair.view == MATCHED else "of all topologies searched"
-    return f"In total tok/s/GPU {where}, {subject} delivers against {other}: {'; '.join(clauses)}."
+    return f"In total tok/s/GPU {where}, {subject}: {'; '.join(clauses)}."
 
 
 def _cost(read: Sequence[Target], subject: str) -> Iterable[str]:
@@ -123,7 +134,7 @@ def _cost(read: Sequence[Target], subject: str) -> Iterable[str]:
     ]
     if costs:
         clauses = [f"{more_or_less(ratio)} with {subject} at {at}" for at, ratio in costs]
-        yield f"A million tokens costs {', '.join(clauses)} tok/s/user."
+        yield f"A million tokens cost {', '.join(clauses)} tok/s/user."
 
 
 def _verdict(comparison: Comparison) -> str:

@@ -4,8 +4,10 @@ Knows what a row says of itself (which launch, topology, arm and version it is),
 pairing is for `pairs`.
 """
 
+import gc
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -215,19 +217,62 @@ def load(paths: Sequence[Path]) -> Table:
     Raises:
         ResultsError: a path is not there, or the rows are of another schema version than this program's.
     """
-    files = [file for path in paths for file in _files(path)]
-    flats: list[Mapping[str, object]] = []
+    files = dict.fromkeys(file for path in paths for file in _files(path))
+    with _uncollected():
+        return _read(files)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection inside: thousands of dictionaries come, none goes, and searching them costs a tenth."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _read(files: Collection[Path]) -> Table:
+    flats: list[importers.Row] = []
     folders: list[str | None] = []
     unusable: list[Unusable] = []
-    for file in dict.fromkeys(files):
+    for file in files:
         read = importers.read_files([file])
         flats += read.rows
         folders += [str(file.parent) if file.name == POINTS else None] * len(read.rows)
         for fault in read.unusable:
             _refuse_other_schema(fault)
             unusable.append(Unusable(" ".join(filter(None, [fault.file, fault.place])), fault.reason))
-    judged = importers.newest_runs(dict(flat) for flat in flats)
-    return _sorted(zip(judged, folders, strict=True), unusable)
+    # Which run of a line is the newest was judged within each file; several files are judged together.
+    judged = importers.newest_runs(flats) if len(files) > 1 else flats
+    return table(zip(judged, folders, strict=True), unusable)
+
+
+def table(judged: Iterable[tuple[Mapping[str, object], str | None]], unusable: Iterable[Unusable] = ()) -> Table:
+    """Flat rows, each with the results folder that its run's folder lies in, as a table.
+
+    Args:
+        judged: rows of points.jsonl; public ones marked by `importers.newest_runs`.
+        unusable: what is already known to be.
+    """
+    rows: list[Row] = []
+    older: list[Row] = []
+    left = list(unusable)
+    seen: set[tuple[object, ...]] = set()
+    for flat, folder in judged:
+        row = _typed(flat, folder)
+        if isinstance(row, str):
+            left.append(Unusable(str(flat.get("source") or flat.get("run_key")), row))
+        elif reason := _unfit(row):
+            left.append(Unusable(row.label, reason))
+        elif (measurement := _measurement(row)) in seen:
+            left.append(Unusable(row.label, REASONS["duplicate"]))
+        else:
+            seen.add(measurement)
+            (older if OLDER in row.invalid else rows).append(row)
+    return Table(tuple(rows), tuple(older), tuple(left))
 
 
 def _files(path: Path) -> Iterable[Path]:
@@ -249,24 +294,6 @@ def _refuse_other_schema(fault: importers.Unusable) -> None:
             f"{fault.file} {fault.place}: {fault.reason}; rows of several versions do not mix: "
             "`mtpbench score` on the results folder writes them anew"
         )
-
-
-def _sorted(judged: Iterable[tuple[Mapping[str, object], str | None]], unusable: list[Unusable]) -> Table:
-    rows: list[Row] = []
-    older: list[Row] = []
-    seen: set[tuple[object, ...]] = set()
-    for flat, folder in judged:
-        row = _typed(flat, folder)
-        reason = row if isinstance(row, str) else _unfit(row)
-        if isinstance(row, str) or reason:
-            label = str(flat.get("source") or flat.get("run_key")) if isinstance(row, str) else row.label
-            unusable.append(Unusable(label, reason or ""))
-        elif _measurement(row) in seen:
-            unusable.append(Unusable(row.label, REASONS["duplicate"]))
-        else:
-            seen.add(_measurement(row))
-            (older if OLDER in row.invalid else rows).append(row)
-    return Table(tuple(rows), tuple(older), tuple(unusable))
 
 
 def _typed(flat: Mapping[str, object], folder: str | None) -> Row | str:
@@ -291,4 +318,4 @@ def _measurement(row: Row) -> tuple[object, ...]:
     """Equal for two copies of one measurement; figures that were printed with fewer digits still meet."""
     x, y = row.number(X) or 0.0, row.number(Y) or 0.0
     place = () if row.imported else (*row.launch_id[1:], row.started)
-    return (row.run_key, row.concurrency, f"{x:.5e}", f"{y:.5e}", *place)
+    return (row.run_key, row.workload, row.isl, row.osl, row.concurrency, f"{x:.5e}", f"{y:.5e}", *place)

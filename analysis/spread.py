@@ -7,6 +7,7 @@ one arm at a time; two arms meet in `contrast`.
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +55,13 @@ class Spread:
     drawn: Curve | None
     units: int
 
-    def error(self, name: str, interactivity: Float) -> list[Error | None]:
-        """Error of a column at each interactivity."""
-        if self.drawn is None or name not in self.drawn.log_y:
-            return [None] * len(interactivity)
-        return _errors(self.drawn.log(name, self.drawn.where(interactivity)), self.units)
+    def errors(self, interactivity: Float) -> dict[str, list[Error | None]]:
+        """Error of total and output throughput at each interactivity; None where nothing tells."""
+        unknown: dict[str, list[Error | None]] = {name: [None] * len(interactivity) for name in (Y, OUTPUT)}
+        if self.drawn is None:
+            return unknown
+        read = self.drawn.logs(self.drawn.where(interactivity))
+        return unknown | {name: _errors(read[name], self.units) for name in (Y, OUTPUT) if name in read}
 
 
 def spread(curve: Curve, draws: int = DRAWS) -> Spread:
@@ -68,7 +71,6 @@ def spread(curve: Curve, draws: int = DRAWS) -> Spread:
         return Spread(curve, None, units)
     logs = np.stack([level_draws(level, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
     columns = {name: logs[..., i] for i, name in enumerate(SERIES) if name in curve.log_y}
-    columns["concurrency"] = np.broadcast_to(curve.log_y["concurrency"], logs.shape[:2])
     return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), units)
 
 
@@ -85,12 +87,17 @@ def units_of(level: Level) -> int:
     return len(level.rows) if len(level.rows) > 1 else _blocks(level.rows[0]).shape[1]
 
 
+@lru_cache(maxsize=512)
 def level_draws(level: Level, draws: int = DRAWS) -> Float:
-    """Resampled ln of every series at one level, shape (draws, series); NaN for a series that the level lacks."""
+    """Resampled ln of every series at one level, shape (draws, series); NaN for a series that the level lacks.
+
+    Kept, because Off's levels answer for every MTP arm.
+    """
     picks = launch_picks(len(level.rows), draws)
     means = two_level_means([_blocks(row) for row in level.rows], picks, seed=level.concurrency)
     with np.errstate(invalid="ignore", divide="ignore"):
         logs: Float = np.log(means)
+    logs.setflags(write=False)
     return logs
 
 

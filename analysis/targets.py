@@ -107,18 +107,20 @@ def default_targets(overlap: tuple[float, float]) -> tuple[float, ...]:
 def targets(mtp: Spread, off: Spread, at: Sequence[float], rates: Rates, *, within_launch: bool) -> tuple[Target, ...]:
     """Both arms at each interactivity."""
     places = np.array(at, float)
-    readings = [_readings(arm, places, rates) for arm in (mtp, off)]
-    errors = {name: [arm.error(name, _inside(arm.curve, places)) for arm in (mtp, off)] for name in (Y, OUTPUT)}
+    errors = [arm.errors(_inside(arm.curve, places)) for arm in (mtp, off)]
+    readings = [_readings(arm.curve, places, of_arm[Y], rates) for arm, of_arm in zip((mtp, off), errors, strict=True)]
     found = []
     for i, place in enumerate(at):
         of_mtp, of_off = readings[0][i], readings[1][i]
+        if of_mtp.clamped or of_off.clamped:
+            found.append(Target(place, of_mtp, of_off, None, None))
+            continue
         doubt = _interpolation(mtp.curve, off.curve, place)
-        ratios = [
-            _ratio(of_mtp, of_off, name, (errors[name][0][i], errors[name][1][i]), doubt, within_launch)
+        total, output = (
+            _ratio(of_mtp, of_off, name, (errors[0][name][i], errors[1][name][i]), doubt, within_launch)
             for name in (Y, OUTPUT)
-        ]
-        unclamped = not (of_mtp.clamped or of_off.clamped)
-        found.append(Target(place, of_mtp, of_off, *(ratios if unclamped else (None, None))))
+        )
+        found.append(Target(place, of_mtp, of_off, total, output))
     return tuple(found)
 
 
@@ -172,15 +174,12 @@ def _inside(curve: Curve, at: Float) -> Float:
     return np.clip(at, low, high)
 
 
-def _readings(arm: Spread, at: Float, rates: Rates) -> list[Reading]:
-    curve = arm.curve
+def _readings(curve: Curve, at: Float, errors: Sequence[Error | None], rates: Rates) -> list[Reading]:
     inside = _inside(curve, at)
-    place = curve.where(inside)
-    columns = {name: np.exp(curve.log(name, place)) for name in ("concurrency", *COLUMNS)}
-    errors = arm.error(Y, inside)
+    columns = {name: np.exp(logs) for name, logs in curve.logs(curve.where(inside)).items()}
     return [
         _reading(
-            {name: _known(values[i]) for name, values in columns.items()},
+            {name: float(values[i]) for name, values in columns.items()},
             interactivity=float(inside[i]),
             error=errors[i],
             rates=rates,
@@ -221,18 +220,14 @@ def _reading(
         interactivity=interactivity,
         total_tok_s_gpu=total,
         half_width=error.half_width if error else None,
-        output_tok_s_gpu=columns[OUTPUT],
-        input_tok_s_gpu=columns["input_tok_s_gpu"],
+        output_tok_s_gpu=columns.get(OUTPUT),
+        input_tok_s_gpu=columns.get("input_tok_s_gpu"),
         cost_per_mtok=rates.cost_per_mtok(total),
-        cost_per_mtok_output=rates.cost_per_mtok(columns[OUTPUT]),
+        cost_per_mtok_output=rates.cost_per_mtok(columns.get(OUTPUT)),
         tok_s_mw_provisioned=rates.tok_s_mw(total),
         concurrency=concurrency,
-        ttft_s=columns["ttft_s"],
-        acceptance_length=columns["acceptance_length"],
+        ttft_s=columns.get("ttft_s"),
+        acceptance_length=columns.get("acceptance_length"),
         gpus=gpus,
         clamped=clamped,
     )
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

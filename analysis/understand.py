@@ -58,12 +58,14 @@ def crossovers(mtp: Spread, off: Spread) -> tuple[Crossover, ...]:
     if shared is None:
         return ()
     x = np.geomspace(*shared, GRID).clip(*shared)
-    gap = np.log(mtp.curve.at(Y, x)) - np.log(off.curve.at(Y, x))
-    half = [half_width(*errors) for errors in zip(mtp.error(Y, x), off.error(Y, x), strict=True)]
-    doubt = np.array([np.nan if h is None else h for h in half])
+    gap = mtp.curve.log(Y, x) - off.curve.log(Y, x)
     apart = np.flatnonzero(gap)
-    changes = [(i, j) for i, j in pairwise(apart) if gap[i] * gap[j] < 0]
-    return tuple(_crossover(int(i), int(j), x, gap, doubt) for i, j in changes)
+    changes = [(int(i), int(j)) for i, j in pairwise(apart) if gap[i] * gap[j] < 0]
+    if not changes:
+        return ()
+    half = [half_width(*errors) for errors in zip(mtp.errors(x)[Y], off.errors(x)[Y], strict=True)]
+    doubt = np.array([np.nan if h is None else h for h in half])
+    return tuple(_crossover(i, j, x, gap, doubt) for i, j in changes)
 
 
 def _crossover(before: int, after: int, x: Float, gap: Float, doubt: Float) -> Crossover:
@@ -95,7 +97,7 @@ def best_by_interactivity(arms: Mapping[Arm, Curve], at: Sequence[float]) -> tup
     places = np.array(at, float)
     told: list[dict[Arm, float]] = [{} for _ in at]
     for arm, curve in arms.items():
-        for values, value in zip(told, curve.at(Y, places), strict=True):
+        for values, value in zip(told, np.exp(curve.log(Y, places)), strict=True):
             if np.isfinite(value):
                 values[arm] = float(value)
     return tuple(_best(place, values) for place, values in zip(at, told, strict=True) if values)

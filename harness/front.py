@@ -90,7 +90,7 @@ def hermite(x: Float, y: Float, slope: Float, at: Float) -> Float:
         slope: slopes at the knots, shape of y.
         at: where to evaluate, shape (..., points), leading axes as in y or none.
     """
-    cell = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
+    cell = np.minimum(np.maximum(np.searchsorted(x, at, side="right") - 1, 0), len(x) - 2)
     value = _cubic(x, y, slope, cell).value((at - x[cell]) / (x[cell + 1] - x[cell]))
     return np.where((at < x[0]) | (at > x[-1]), np.nan, value)
 
@@ -120,7 +120,7 @@ def where_falling(x: ArrayLike, y: ArrayLike, level: ArrayLike) -> Float:
     if len(knots) == 1:
         return np.where(wanted == values, knots[0], np.nan)
     knots_above = (values[..., None, :] > wanted[..., :, None]).sum(axis=-1)
-    cell = np.clip(knots_above - 1, 0, len(knots) - 2)
+    cell = np.minimum(np.maximum(knots_above - 1, 0), len(knots) - 2)
     u = _root(_cubic(knots, values, slopes(knots, values), cell), wanted)
     reached = (wanted <= values[..., :1]) & (wanted >= values[..., -1:])
     return np.where(reached, knots[cell] + u * (knots[cell + 1] - knots[cell]), np.nan)
@@ -145,28 +145,35 @@ class _Cubic(NamedTuple):
 
 def _cubic(x: Float, y: Float, slope: Float, cell: Index) -> _Cubic:
     """The Hermite cubic of each cell asked for; shapes of `cell`, with the leading axes of y."""
-    lead = np.broadcast_shapes(y.shape[:-1], cell.shape[:-1])
-    cell = np.broadcast_to(cell, (*lead, cell.shape[-1]))
-    y, slope = (np.broadcast_to(a, (*lead, len(x))) for a in (y, slope))
     width = x[cell + 1] - x[cell]
-    y0, y1 = np.take_along_axis(y, cell, -1), np.take_along_axis(y, cell + 1, -1)
-    m0, m1 = (np.take_along_axis(slope, c, -1) * width for c in (cell, cell + 1))
+    y0, y1, m0, m1 = (_taken(values, at) for values, at in ((y, cell), (y, cell + 1), (slope, cell), (slope, cell + 1)))
+    m0, m1 = m0 * width, m1 * width
     rise = y1 - y0
     return _Cubic(y0, y1, m0, 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise)
+
+
+def _taken(values: Float, at: Index) -> Float:
+    """values[..., at], row by row."""
+    if values.ndim == 1:
+        return values[at]
+    lead = np.broadcast_shapes(values.shape[:-1], at.shape[:-1])
+    rows = np.broadcast_to(values, (*lead, values.shape[-1]))
+    return np.take_along_axis(rows, np.broadcast_to(at, (*lead, at.shape[-1])), -1)
 
 
 def _root(falls: _Cubic, level: Float) -> Float:
     """The u at which each falling cubic takes its level: Newton's steps, halving where one leaves the bracket."""
     low, high = np.zeros(falls.y0.shape), np.ones(falls.y0.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        u = np.clip(np.nan_to_num((falls.y0 - level) / (falls.y0 - falls.y1)), 0, 1)
+        secant = (falls.y0 - level) / (falls.y0 - falls.y1)
+        u = np.fmin(np.fmax(secant, 0.0), 1.0)  # a flat cell has none: its lower end
         for _ in range(HALVINGS):
             excess = falls.value(u) - level
             low, high = np.where(excess > 0, u, low), np.where(excess > 0, high, u)
             newton = u - excess / falls.slope(u)
             step = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
             moved = np.where(excess == 0, u, step)
-            if np.abs(moved - u).max(initial=0) < LAST_BITS:
+            if (np.abs(moved - u) < LAST_BITS).all():
                 return moved
             u = moved
     return u

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-TEXT = frozenset({"arm", "verdict", "stamps", "run", "class", "Off value", "MTP value"})
+TEXT = frozenset({"arm", "verdict", "stamps", "run", "view", "class", "Off value", "MTP value"})
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|])")
 

@@ -7,8 +7,7 @@ from analysis.choices import Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
-from analysis.diff import Difference
-from analysis.pairs import MATCHED
+from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
 from analysis.rows import Unusable
 from analysis.tables.grid import escaped, grid
@@ -21,6 +20,7 @@ EXAMPLES = 3
 """Rows named for each reason; the JSON names all."""
 
 
+VIEWS: Mapping[View, str] = {MATCHED: "matched topology", BEST: "best of topologies"}
 ARMS = (("MTP", "mtp"), ("Off", "off"))
 
 DETAILS: Mapping[str, Callable[[Reading], str]] = {
@@ -28,7 +28,7 @@ DETAILS: Mapping[str, Callable[[Reading], str]] = {
     "cost_per_mtok": lambda r: number(r.cost_per_mtok),
     "cost_per_mtok_output": lambda r: number(r.cost_per_mtok_output),
     "tok_s_mw_provisioned": lambda r: number(r.tok_s_mw_provisioned),
-    "concurrency": lambda r: f"{r.concurrency:.3g}",
+    "concurrency": lambda r: number(r.concurrency),
     "ttft_s": lambda r: number(r.ttft_s),
     "acceptance_length": lambda r: number(r.acceptance_length),
     "gpus": lambda r: "/".join(map(str, r.gpus)),
@@ -48,7 +48,8 @@ TITLES = {
 
 def text(report: Report) -> str:
     """The whole report."""
-    parts = [part for comparison in report.comparisons for part in _comparison(comparison)]
+    parts = [_overview(report.comparisons)] if len(report.comparisons) > 1 else []
+    parts += [part for comparison in report.comparisons for part in _comparison(comparison)]
     for choice in report.choices:
         parts += _choice(choice)
     if report.refused:
@@ -58,22 +59,48 @@ def text(report: Report) -> str:
     return "\n\n".join(parts or ["Nothing to compare."]) + "\n"
 
 
+def _overview(comparisons: Sequence[Comparison]) -> str:
+    """One line for each comparison."""
+    stamps = any(comparison.stamps for comparison in comparisons)
+    rows = [
+        [
+            escaped(comparison.pair.key),
+            VIEWS[comparison.pair.view],
+            _said(comparison.verdict),
+            ", ".join(f"{number(t.ratio.value)} at {number(t.at)}" for t in comparison.targets if t.ratio) or MISSING,
+            *([escaped(", ".join(comparison.stamps)) or MISSING] if stamps else []),
+        ]
+        for comparison in comparisons
+    ]
+    head = [
+        "pair",
+        "view",
+        "verdict",
+        f"MTP / Off in total {_unit('total_tok_s_gpu')}",
+        *(["stamps"] if stamps else []),
+    ]
+    return grid(head, rows)
+
+
 def _comparison(comparison: Comparison) -> Iterator[str]:
     pair = comparison.pair
-    view = "matched topology" if pair.view == MATCHED else "best of topologies"
-    yield f"## {escaped(pair.key)} ({view})"
+    stamps = _stamps(comparison.stamps)
+    yield f"## {stamps}{escaped(pair.key)} ({VIEWS[pair.view]})"
     yield f"**{_headline(comparison)}** {escaped(paragraph(comparison))}"
     if comparison.targets:
-        yield f"At matched interactivity, total {_unit('total_tok_s_gpu')}:"
+        yield (
+            f"{stamps}At matched interactivity, total {_unit('total_tok_s_gpu')}, with 95 % intervals, and how far the "
+            "ratio moves when a point beside the place is left out:"
+        )
         yield _ratios(comparison)
         yield _details(comparison)
     if comparison.same_concurrency:
         yield "At equal concurrency, as measured:"
         yield _same_concurrency(comparison)
-    yield _rates(comparison)
+    yield f"{stamps}{_rates(comparison)}"
     if comparison.diff.differences:
         yield "What differs between the arms:"
-        yield _differences(comparison.diff.differences)
+        yield _differences(comparison)
     if comparison.flags:
         yield "To know before believing it:"
         yield "\n".join(_flags(comparison))
@@ -84,17 +111,21 @@ def _headline(comparison: Comparison) -> str:
     return "Demo, no verdict." if verdict is None else f"Verdict: {verdict}."
 
 
+def _stamps(stamps: Sequence[str]) -> str:
+    """What the line's numbers must never lose, in front of it."""
+    return f"\\[{escaped(', '.join(stamps))}\\] " if stamps else ""
+
+
 def _flags(comparison: Comparison) -> Iterator[str]:
     by_code: dict[str, list[str]] = defaultdict(list)
     for flag in comparison.flags:
         by_code[flag.code].append(flag.text)
-    stamps = f"\\[{escaped(', '.join(comparison.stamps))}\\] " if comparison.stamps else ""
     for code, texts in by_code.items():
-        yield f"- {code}: {stamps}{escaped('; '.join(texts))}"
+        yield f"- {code}: {_stamps(comparison.stamps)}{escaped('; '.join(texts))}"
 
 
 def _ratios(comparison: Comparison) -> str:
-    head = [_unit("interactivity"), "MTP", "Off", "MTP / Off", "95 % interval", "interpolation", "verdict"]
+    head = [_unit("interactivity"), "MTP", "Off", "MTP / Off", "interval", "point left out", "verdict"]
     rows = []
     for target in comparison.targets:
         ratio = target.ratio
@@ -168,13 +199,14 @@ def _rates(comparison: Comparison) -> str:
     return f"Assumed: {usd} ({escaped(rates.usd_from)}); {kw} ({escaped(rates.kw_from)})."
 
 
-def _differences(differences: Sequence[Difference]) -> str:
-    rows = [[escaped(d.name), d.kind, escaped(d.off) or MISSING, escaped(d.mtp) or MISSING] for d in differences]
-    return grid(["what", "class", "Off value", "MTP value"], rows)
+def _differences(comparison: Comparison) -> str:
+    found = comparison.diff.differences
+    rows = [[escaped(d.name), d.kind, escaped(d.off) or MISSING, escaped(d.mtp) or MISSING] for d in found]
+    return _stamped_grid(comparison.stamps, ["what", "class", "Off value", "MTP value"], rows)
 
 
 def _choice(choice: Choice) -> Iterator[str]:
-    yield f"## {escaped(choice.key)}: which draft length"
+    yield f"## {_stamps(choice.stamps)}{escaped(choice.key)}: which draft length"
     for title, unit, found in (
         ("By concurrency, as measured:", "concurrency", choice.by_concurrency),
         ("By interactivity, the best of all arms:", METRICS["interactivity"].unit, choice.by_interactivity),

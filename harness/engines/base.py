@@ -8,14 +8,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
-
-import aiohttp
+from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import EngineMissing
 from harness.paths import expand
 from harness.records import Configuration, EngineCounters
 from harness.spec import Mtp, Run, Workload
+
+if TYPE_CHECKING:  # a reader of names and prices speaks to no server, and aiohttp takes longer to load than all else
+    import aiohttp
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +104,23 @@ class Engine(Protocol):
         """Stamps that every row of this Run must carry."""
         ...
 
-    async def version(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> str:
+    async def version(self, http: "aiohttp.ClientSession", endpoint: Endpoint) -> str:
         """The engine's version as the server reports it."""
         ...
 
-    async def configuration(self, http: aiohttp.ClientSession, endpoint: Endpoint, run: Run) -> Configuration:
+    async def configuration(self, http: "aiohttp.ClientSession", endpoint: Endpoint, run: Run) -> Configuration:
         """The effective configuration as the server reports it, in the four classes."""
         ...
 
-    async def counters(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> EngineCounters:
+    async def counters(self, http: "aiohttp.ClientSession", endpoint: Endpoint) -> EngineCounters:
         """One reading of the server's counters."""
         ...
 
-    async def tokenize(self, http: aiohttp.ClientSession, endpoint: Endpoint, text: str, *, chat: bool) -> list[int]:
+    async def tokenize(self, http: "aiohttp.ClientSession", endpoint: Endpoint, text: str, *, chat: bool) -> list[int]:
         """Token ids of `text`, or of one user turn holding it in the model's chat template."""
         ...
 
-    async def reset_prefix_cache(self, http: aiohttp.ClientSession, endpoint: Endpoint) -> bool:
+    async def reset_prefix_cache(self, http: "aiohttp.ClientSession", endpoint: Endpoint) -> bool:
         """Empty the prefix cache; False when the server has no way to."""
         ...
 

@@ -1,0 +1,197 @@
+"""One pair compared: numbers, verdicts, flags."""
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.compare import options
+from analysis.contrast import Verdict
+from harness.errors import UserError
+
+LADDER = (1, 2, 4, 8, 16, 32, 64)
+
+
+def codes(comparison):
+    return {flag.code for flag in comparison.flags}
+
+
+def interactivity(arm, concurrency):
+    return arm.interactivity(concurrency)
+
+
+def test_targets_lie_at_quarters_of_the_overlap(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep())
+    lo, hi = comparison.overlap
+
+    parts = [(target.at - lo) / (hi - lo) for target in comparison.targets]
+
+    assert [0.25, 0.5, 0.75] == pytest.approx(parts, abs=0.02)
+
+
+def test_matched_throughput_is_near_the_truth(synthetic, comparison_of):
+    quiet = synthetic.Sweep(concurrencies=LADDER, launch_noise=0, block_noise=0)
+
+    for target in comparison_of(quiet).targets:
+        for reading, arm in ((target.mtp, synthetic.MTP), (target.off, synthetic.OFF)):
+            concurrency = (arm.tokens_per_step / target.at - arm.step_s) / arm.step_s_per_user
+            assert concurrency == pytest.approx(reading.concurrency, rel=0.03)
+            assert concurrency * target.at * 2 / 8 == pytest.approx(reading.total_tok_s_gpu, rel=0.03)
+
+
+def test_equal_concurrency_splits_speed_into_tokens_a_step_and_time_a_step(synthetic, comparison_of):
+    (first, *_) = comparison_of(synthetic.Sweep(launch_noise=0, block_noise=0)).same_concurrency
+
+    step = (0.014 + 0.0006) / (0.010 + 0.0002)
+    assert 2.4 / step == pytest.approx(first.speedup.value, rel=1e-4)
+    assert step == pytest.approx(first.step_time_ratio, rel=1e-4)
+
+
+def test_mtp_that_is_faster_everywhere_is_better(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(concurrencies=LADDER))
+
+    assert Verdict.MTP_BETTER == comparison.verdict
+    assert () == comparison.crossovers
+
+
+def test_mtp_that_costs_more_than_it_brings_is_worse(synthetic, comparison_of):
+    slow = synthetic.Arm(draft_tokens=3, tokens_per_step=1.5, step_s=0.020, step_s_per_user=0.0006)
+
+    assert (
+        Verdict.OFF_BETTER == comparison_of(synthetic.Sweep(arms=(synthetic.OFF, slow), concurrencies=LADDER)).verdict
+    )
+
+
+def test_where_mtp_stops_paying_the_curves_cross(synthetic, comparison_of):
+    # Equal speed at concurrency c means equal throughput: 2.4 (0.010 + 0.0002 c) = 0.014 + 0.0008 c at c = 31.25.
+    early = synthetic.Arm(draft_tokens=3, tokens_per_step=2.4, step_s=0.014, step_s_per_user=0.0008)
+    comparison = comparison_of(synthetic.Sweep(arms=(synthetic.OFF, early), concurrencies=(*LADDER, 128)))
+
+    (crossing,) = comparison.crossovers
+
+    assert synthetic.OFF.interactivity(31.25) == pytest.approx(crossing.at, rel=0.02)
+    assert crossing.lo < crossing.at < crossing.hi
+    assert crossing.mtp_better_above
+
+
+def test_one_launch_resolves_nothing(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(launches=1, concurrencies=LADDER))
+
+    assert Verdict.NOT_RESOLVED == comparison.verdict
+    assert "one-launch" in codes(comparison)
+    assert all(target.ratio.lo is not None for target in comparison.targets)
+
+
+def test_a_demo_has_no_verdict(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(demo=True))
+
+    assert comparison.verdict is None
+    assert [None] * 3 == [comparison.verdict_at(target) for target in comparison.targets]
+    assert "demo" in comparison.stamps
+
+
+def test_one_launch_without_blocks_is_unknown(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(launches=1, blocks=1))
+
+    assert Verdict.UNKNOWN == comparison.verdict
+
+
+def test_forced_acceptance_is_stamped_and_said(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(arms=(synthetic.OFF, replace(synthetic.MTP, forced=2.4))))
+
+    assert "forced-acceptance" in comparison.stamps
+    assert "forced-acceptance" in codes(comparison)
+
+
+def test_forced_acceptance_gives_no_verdict_where_experts_are_routed(synthetic, comparison_of):
+    forced = (synthetic.OFF, replace(synthetic.MTP, forced=2.4))
+
+    comparison = comparison_of(synthetic.Sweep(arms=forced, model="a-model-nobody-knows", concurrencies=LADDER))
+
+    assert "routing-not-representative" in codes(comparison)
+    assert Verdict.UNKNOWN == comparison.verdict
+
+
+def test_emulated_rows_are_stamped(synthetic, comparison_of):
+    assert ("emulated",) == comparison_of(synthetic.Sweep(emulated=True)).stamps
+
+
+def test_a_target_beyond_an_arm_is_clamped_and_has_no_ratio(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(), at=(120.0,))
+
+    (target,) = comparison.targets
+
+    assert ("off",) == target.clamped
+    assert target.ratio is None
+    assert comparison.off.curve.span[1] == pytest.approx(target.off.interactivity)
+    assert Verdict.UNKNOWN == comparison.verdict_at(target)
+    assert "clamped" in codes(comparison)
+
+
+def test_ttft_that_differs_much_is_flagged(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(), at=(60.0, 95.0))
+
+    # At 95 tok/s/user MTP holds 19 users and Off 3: the wait for a first token is not the same service.
+    assert ["at 95 tok/s/user"] == [
+        flag.text.partition(":")[0] for flag in comparison.flags if flag.code == "ttft-differs"
+    ]
+
+
+def test_a_small_overlap_is_said_and_the_best_of_topologies_is_shown_unbalanced(synthetic, report_of):
+    # Off ran few users on another topology: the shared topology leaves the curves almost nothing in common.
+    crowded = synthetic.Sweep(arms=(synthetic.OFF,), concurrencies=(64, 128, 256))
+    lonely = synthetic.Sweep(arms=(synthetic.OFF,), concurrencies=(1, 4, 16), tp=4, name="tp4")
+    mtp = synthetic.Sweep(arms=(synthetic.MTP,), concurrencies=(1, 4, 16, 64), name="mtp")
+
+    matched, best = report_of(crowded, lonely, mtp).comparisons
+
+    assert ("matched", "best-of-topologies") == (matched.pair.view, best.pair.view)
+    assert codes(matched) & {"small-overlap", "no-overlap"}
+    assert "unbalanced-search" in codes(best)
+    assert Verdict.UNBALANCED == best.verdict
+
+
+def test_a_view_may_be_asked_for(synthetic, report_of):
+    report = report_of(synthetic.Sweep(), view="best-of-topologies")
+
+    assert ["best-of-topologies"] == [comparison.pair.view for comparison in report.comparisons]
+
+
+def test_pairs_may_be_asked_for_by_glob(synthetic, report_of):
+    sweeps = (synthetic.Sweep(), synthetic.Sweep(gpu="h200", name="other"))
+
+    report = report_of(*sweeps, pair="*/h200/*")
+
+    assert ["mimo-163m/h200/bf16/1k1k/vllm/tp8/mtp3"] == [c.pair.key for c in report.comparisons]
+
+
+def test_several_draft_lengths_get_a_choice(synthetic, report_of):
+    short = synthetic.Arm(draft_tokens=1, tokens_per_step=1.7, step_s=0.0115, step_s_per_user=0.0003)
+    report = report_of(synthetic.Sweep(arms=(synthetic.OFF, short, synthetic.MTP)))
+
+    (choice,) = report.choices
+
+    assert [(1, "MTP 3"), (4, "MTP 3"), (16, "MTP 1"), (64, "MTP 1")] == [
+        (best.place, best.best.label) for best in choice.by_concurrency
+    ]
+
+
+def test_an_arm_without_a_partner_is_named(synthetic, report_of):
+    report = report_of(synthetic.Sweep(arms=(synthetic.MTP,)))
+
+    assert () == report.comparisons
+    assert "no Off arm" in report.unusable[0].reason
+
+
+@pytest.mark.parametrize("at", ["", "fast", "10,-5", "0", "10;20", "nan", "inf"])
+def test_places_that_are_none_are_refused(at):
+    with pytest.raises(UserError, match="comma-separated"):
+        options(at=at)
+
+
+def test_an_unknown_view_is_refused():
+    with pytest.raises(UserError, match="matched and best-of-topologies"):
+        options(view="both")
+
+
+def test_places_are_read():
+    assert (84.0, 108.5) == options(at="84,108.5").at
