@@ -37,7 +37,17 @@ def _raise_priority(restore: ExitStack) -> bool:
     before, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-        # The flag may be set by anybody but taken away only with CAP_SYS_NICE.
-        restore.callback(os.sched_setscheduler, 0, before | os.SCHED_RESET_ON_FORK, parameter)
+        restore.callback(_lower_priority, before, parameter)
         return True
     return False
+
+
+def _lower_priority(policy: int, parameter: os.sched_param) -> None:
+    """As it was before. The flag is taken away too where that is allowed (CAP_SYS_NICE).
+
+    With it the next server would start at nice 0 whatever nice value mtpbench runs at, and the first one would not.
+    """
+    try:
+        os.sched_setscheduler(0, policy, parameter)
+    except PermissionError:
+        os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, parameter)

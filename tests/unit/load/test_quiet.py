@@ -55,3 +55,17 @@ def test_everything_is_put_back_after_an_error():
 
     assert gc.isenabled()
     assert os.SCHED_OTHER == policy()
+
+
+def test_what_starts_after_a_point_has_the_nice_value_of_before():
+    code = (
+        "import os, subprocess, sys\n"
+        "from harness.load.quiet import undisturbed\n"
+        "os.nice(3)\n"
+        "with undisturbed(): pass\n"
+        "subprocess.run([sys.executable, '-c', 'import os; print(os.nice(0))'])\n"
+    )
+    nice = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    # Only root may take the flag back that resets it.
+    assert "3" == nice.strip() or os.geteuid() != 0
