@@ -4,7 +4,7 @@ A difference of the class *must equal* makes a pair not comparable. Reads the fi
 no numbers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 from analysis.pairs import Pair, Side, days_apart
 from harness.errors import NotComparable, ResultsError
 from harness.records import Configuration
-from harness.rundir import RunDir
+from harness.rundir import AttemptDir, RunDir
 from harness.units import MISSING
 
 Kind = Literal["must equal", "speculative", "derived", "circumstance"]
@@ -83,13 +83,21 @@ def diff(pair: Pair) -> Diff:
     """All differences of a pair, those that must not be first."""
     notes: list[str] = []
     off, mtp = (tuple(_configurations(side, notes)) for side in (pair.off, pair.mtp))
-    found = [*_by_rows(pair, notes), *_attached(pair, off, mtp), *_by_servers(off, mtp)]
+    found = [*_by_rows(pair, notes), *_attached(pair, off, mtp), *_by_servers(off, mtp), *_by_commands(pair)]
     order = list(FIELDS)
     return Diff(
         differences=tuple(sorted(found, key=lambda difference: (order.index(difference.kind), difference.name))),
         read=bool(off and mtp) and not notes,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _starts(side: Side) -> tuple[AttemptDir, ...]:
+    """The server starts behind an arm of ours; none for imported rows, and none in a view of several topologies."""
+    if len(side.topologies) > 1:
+        return ()
+    starts = dict.fromkeys((row.folder, row.run_key, row.attempt) for row in side.rows if row.folder)
+    return tuple(RunDir(Path(folder) / run_key).attempt(attempt) for folder, run_key, attempt in starts if folder)
 
 
 def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
@@ -100,18 +108,16 @@ def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
     if len(side.topologies) > 1:
         notes.append("configuration not compared: several topologies differ by more than MTP")
         return
-    starts = dict.fromkeys((row.folder, row.run_key, row.attempt) for row in side.rows)
-    for folder, run_key, attempt in starts:
-        file = RunDir(Path(folder or "") / run_key).attempt(attempt).configuration
-        configuration = _read(file) if folder else None
+    for start in _starts(side):
+        configuration = _read(start.configuration)
         if configuration is None:
-            notes.append(f"configuration not read: {run_key}/{file.parent.name}/{file.name} is not there")
-        else:
-            if not configuration.read_back:
-                notes.append(
-                    f"the server of {run_key} did not report its configuration; what was asked for is compared"
-                )
-            yield configuration
+            file = start.configuration.relative_to(start.path.parents[1])
+            notes.append(f"configuration not read: {file} is not there")
+            continue
+        if not configuration.read_back:
+            run_key = start.path.parent.name
+            notes.append(f"the server of {run_key} did not report its configuration; what was asked for is compared")
+        yield configuration
 
 
 @lru_cache(maxsize=256)
@@ -122,6 +128,72 @@ def _read(file: Path) -> Configuration | None:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise ResultsError(f"{file}: can't be read as a configuration: {error}") from error
+
+
+class _Words(msgspec.Struct, frozen=True):
+    """Words and variables of a command line."""
+
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+
+
+class _Asked(_Words, frozen=True):
+    """A server's command line as it was recorded.
+
+    Attributes:
+        arm: the part by which arms may differ; its words stand last.
+    """
+
+    arm: _Words = _Words()
+
+    @property
+    def shared(self) -> _Words:
+        """The part that must be the same in both arms."""
+        env = {name: value for name, value in self.env.items() if name not in self.arm.env}
+        return _Words(self.argv[: len(self.argv) - len(self.arm.argv)], env)
+
+
+@lru_cache(maxsize=256)
+def _command(file: Path) -> _Asked | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Asked)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise ResultsError(f"{file}: can't be read as a command line: {error}") from error
+
+
+def _by_commands(pair: Pair) -> Iterator[Difference]:
+    """What the servers were started with: the arms' own words are shown, all others must be equal."""
+    off, mtp = (
+        [asked for start in _starts(side) if (asked := _command(start.argv)) is not None]
+        for side in (pair.off, pair.mtp)
+    )
+    if not off or not mtp:
+        return
+    own = [[" ".join(asked.arm.argv) or MISSING for asked in arm] for arm in (off, mtp)]
+    yield from _difference("command line", "speculative", *own)
+    shared = [[asked.shared for asked in arm] for arm in (off, mtp)]
+    common = set.intersection(*(set(_flags(words.argv)) for arm in shared for words in arm))
+    others = [
+        [" ".join(flag for flag in _flags(words.argv) if flag not in common) or MISSING for words in arm]
+        for arm in shared
+    ]
+    yield from _difference("command line", "must equal", *others)
+    for name in sorted({name for arm in shared for words in arm for name in words.env}):
+        values = [[words.env.get(name, MISSING) for words in arm] for arm in shared]
+        yield from _difference(f"environment {name}", "must equal", *values)
+
+
+def _flags(argv: Sequence[str]) -> list[str]:
+    """The words, each flag joined with its values."""
+    flags: list[str] = []
+    for word in argv:
+        if flags and not word.startswith("-") and flags[-1].startswith("-"):
+            flags[-1] += f" {word}"
+        else:
+            flags.append(word)
+    return flags
 
 
 def _attached(pair: Pair, off: tuple[Configuration, ...], mtp: tuple[Configuration, ...]) -> Iterator[Difference]:

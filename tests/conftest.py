@@ -42,6 +42,8 @@ class Synthetic:
     """A sweep as `run` leaves it, of arms whose truth is known.
 
     Attributes:
+        differs, flags, env: by draft tokens, what the arm's servers report, were started with, and in which
+            environment, beyond what all of them do.
         launch_noise, block_noise: standard deviations, relative; a launch's speed moves interactivity and throughput
             together, a block's moves throughput alone by as much again.
     """
@@ -67,6 +69,8 @@ class Synthetic:
     stamps: tuple[str, ...] = ()
     must_equal: dict[str, object] = field(default_factory=lambda: {"model_revision": "r1", "dtype": "bf16"})
     differs: dict[int, dict[str, object]] = field(default_factory=dict)
+    flags: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    env: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, object]]:
         rng = np.random.default_rng(self.seed)
@@ -89,6 +93,7 @@ class Synthetic:
             attempt = SweepDir(folder).run(self.run_key(arm)).attempt(1)
             attempt.path.mkdir(parents=True, exist_ok=True)
             write_json(attempt.configuration, msgspec.to_builtins(self.configuration(arm)))
+            write_json(attempt.argv, self.command(arm))
         return folder
 
     @staticmethod
@@ -102,6 +107,16 @@ class Synthetic:
             derived={"kv_pool_tokens": 500_000 - 20_000 * arm.draft_tokens},
             circumstance={"node": "node-1"},
         )
+
+    def command(self, arm: Truth) -> dict[str, object]:
+        own = ["--speculative-config", json.dumps({"num_speculative_tokens": arm.draft_tokens})]
+        own = own if arm.draft_tokens else []
+        return {
+            "argv": ["<venv>/bin/serve", "<weights>", "--port", "<port>", *self.flags.get(arm.draft_tokens, ()), *own],
+            "env": {"OMP_NUM_THREADS": "2", **self.env.get(arm.draft_tokens, {})},
+            "arm": {"argv": own, "env": {}},
+            "stamps": list(self.stamps),
+        }
 
     def _row(
         self, arm: Truth, concurrency: int, launch: int, speed: float, rng: np.random.Generator

@@ -25,6 +25,7 @@ ARMS = (("MTP", "mtp"), ("Off", "off"))
 
 DETAILS: Mapping[str, Callable[[Reading], str]] = {
     "output_tok_s_gpu": lambda r: number(r.output_tok_s_gpu),
+    "input_tok_s_gpu": lambda r: number(r.input_tok_s_gpu),
     "cost_per_mtok": lambda r: number(r.cost_per_mtok),
     "cost_per_mtok_output": lambda r: number(r.cost_per_mtok_output),
     "tok_s_mw_provisioned": lambda r: number(r.tok_s_mw_provisioned),
@@ -37,6 +38,7 @@ DETAILS: Mapping[str, Callable[[Reading], str]] = {
 
 TITLES = {
     "output_tok_s_gpu": "output",
+    "input_tok_s_gpu": "input",
     "cost_per_mtok_output": "output",
     "tok_s_mw_provisioned": "provisioned",
     "ttft_s": "TTFT",

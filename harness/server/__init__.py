@@ -184,7 +184,7 @@ async def _launched(run: Run, files: AttemptDir, prefix: tuple[str, ...], on_wai
         )
         places = Placeholders.of(run, port=port, key=endpoint.api_key, name=endpoint.model)
         asked = command(run, engine, endpoint, port, prefix)
-        write_json(files.argv, record(run, asked, attempt.stamps, places))
+        write_json(files.argv, record(run, engine, asked, attempt.stamps, places))
     async with running(asked, files.log, died) as pid, _session() as http:
         endpoint = replace(endpoint, pid=pid)
         # Behind a prefix the listener may be in another session or on another node; its name is still ours alone.

@@ -41,9 +41,22 @@ def command(run: Run, engine: Engine, endpoint: Endpoint, port: int, prefix: tup
     return Command((*prefix, *program, *added.args), {**env, **added.env, **engine.key_env(endpoint.api_key or "")})
 
 
-def record(run: Run, asked: Command, stamps: tuple[str, ...], places: Placeholders) -> dict[str, object]:
-    """`argv`, `env` and `stamps` as plain data without secrets; variables are those that shape an engine."""
-    shown = {"argv": asked.argv, "env": disclosed(asked.env, given=run.engine.env), "stamps": stamps}
+def record(
+    run: Run, engine: Engine, asked: Command, stamps: tuple[str, ...], places: Placeholders
+) -> dict[str, object]:
+    """`argv`, `env` and `stamps` as plain data without secrets; variables are those that shape an engine.
+
+    `arm` holds the words and variables by which arms may differ; all the others must be the same in both.
+    """
+    own = [engine.derived_args(run), engine.mtp_args(run.mtp)]
+    words = [word for part in own for word in part.args]
+    variables = {name: value for part in own for name, value in part.env.items()}
+    shown = {
+        "argv": asked.argv,
+        "env": disclosed(asked.env, given={*run.engine.env, *variables}),
+        "arm": {"argv": words, "env": variables},
+        "stamps": stamps,
+    }
     hidden = places.hide(shown)
     assert isinstance(hidden, dict)
     return hidden

@@ -15,7 +15,7 @@ def test_what_follows_from_drafting_is_allowed(synthetic, pair_of):
     found = diff(pair_of(synthetic.Sweep()))
 
     found.require_comparable("pair")
-    assert ["num_speculative_tokens"] == [d.name for d in found.of("speculative")]
+    assert ["command line", "num_speculative_tokens"] == [d.name for d in found.of("speculative")]
     assert [("kv_pool_tokens", "500000", "440000")] == [(d.name, d.off, d.mtp) for d in found.of("derived")]
     assert found.read
 
@@ -32,6 +32,25 @@ def test_a_flag_that_one_arm_lacks_is_a_difference(synthetic, pair_of):
     found = diff(pair_of(synthetic.Sweep(differs={3: {"symm_mem": True}})))
 
     assert [("symm_mem", MISSING, "true")] == [(d.name, d.off, d.mtp) for d in found.of("must equal")]
+
+
+def test_words_of_the_command_line_that_are_not_mtps_must_be_equal(synthetic, pair_of):
+    flags = {
+        0: ("--chat-template", "--seqs", "64"),
+        3: ("--symm-mem", "--seqs", "32", "--chat-template"),
+    }
+
+    found = diff(pair_of(synthetic.Sweep(flags=flags)))
+
+    assert [("command line", "--seqs 64", "--symm-mem --seqs 32")] == [
+        (d.name, d.off, d.mtp) for d in found.of("must equal")
+    ]
+
+
+def test_variables_that_are_not_mtps_must_be_equal(synthetic, pair_of):
+    found = diff(pair_of(synthetic.Sweep(env={3: {"OMP_NUM_THREADS": "4"}})))
+
+    assert ["environment OMP_NUM_THREADS: 2 | 4"] == [str(d) for d in found.of("must equal")]
 
 
 def test_launches_of_one_arm_must_be_alike_too(synthetic, pair_of):
