@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.metrics.counters import Counters
 from harness.metrics.reduce import Counts, Reduced, reduce
-from harness.metrics.scene import Scene, missing
+from harness.metrics.scene import Scene, block_medians, missing
 from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
 from harness.records import Energy, EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
@@ -136,8 +136,7 @@ def _block_medians(reduced: Reduced) -> tuple[float, ...]:
     known = np.isfinite(cohort.tpot_s)
     if not known.any():
         return ()
-    speeds = [1 / cohort.tpot_s[known & (cohort.block == block)] for block in range(len(reduced.block_s))]
-    medians = np.array([np.median(speed) if len(speed) else np.nan for speed in speeds])
+    medians = block_medians(1 / cohort.tpot_s[known], cohort.block[known], len(reduced.block_s))
     filled = np.flatnonzero(np.isfinite(medians))
     following = np.minimum(np.searchsorted(filled, np.arange(len(medians))), len(filled) - 1)
     return tuple(medians[filled[following]].tolist())

@@ -64,32 +64,53 @@ class Scene:
 
     def ratio(self, numerator: Floats, denominator: Floats, transform: Callable[[Floats], Floats]) -> Estimate:
         """`transform` of one sum over another, both by block or both by part between readings."""
-        counts = self.drawn(len(numerator)).astype(np.float64)
         if not denominator.sum():
             return missing("nothing_counted")
+        counts = self.drawn(len(numerator)).astype(np.float64)
         value = float(transform(numerator.sum() / denominator.sum()))
-        below = counts @ denominator
-        draws = np.divide(counts @ numerator, below, out=np.full(len(counts), np.nan), where=below > 0)
-        return held(value, stats.percentile_interval(transform(draws), len(numerator)))
+        draws = transform(_quotient(counts @ numerator, counts @ denominator))
+        return held(value, self._interval(value, draws, _quotient(numerator, denominator)))
 
     def distribution(self, values: Floats) -> Estimate:
         """The median of the cohort's values, with percentiles; NaN marks requests that have none."""
         known = np.isfinite(values)
         if not known.any():
             return missing("no_requests" if not len(values) else "single_chunk")
-        blocks = len(self.reduced.block_s)
-        draws = stats.quantile_draws(values[known], self.reduced.cohort.block[known], self.drawn(blocks), 0.5)
-        estimate = held(float(np.median(values[known])), stats.percentile_interval(draws, blocks))
-        return with_percentiles(estimate, lambda q: float(np.quantile(values[known], q)))
+        block, values = self.reduced.cohort.block[known], values[known]
+        draws = stats.quantile_draws(values, block, self.drawn(len(self.reduced.block_s)), 0.5)
+        value = float(np.median(values))
+        estimate = held(value, self._interval(value, draws, block_medians(values, block, len(self.reduced.block_s))))
+        return with_percentiles(estimate, lambda q: float(np.quantile(values, q)))
 
     def gaps(self, histogram: Histogram) -> Estimate:
         """The median of gaps that were only counted."""
         median = histogram.quantile(0.5)
         if median is None:
             return missing("single_chunk" if len(self.reduced.cohort) else "no_requests")
-        blocks = len(self.reduced.block_s)
-        draws = histogram.quantile_draws(self.drawn(blocks), 0.5)
-        return with_percentiles(held(median, stats.percentile_interval(draws, blocks)), histogram.quantile)
+        draws = histogram.quantile_draws(self.drawn(len(self.reduced.block_s)), 0.5)
+        interval = self._interval(median, draws, histogram.block_quantiles(0.5))
+        return with_percentiles(held(median, interval), histogram.quantile)
+
+    def _interval(self, value: float, draws: Floats, by_block: Floats) -> Interval | None:
+        """`by_block` is the statistic in each block, NaN where it has none: what shows how alike neighbours are."""
+        series = by_block[np.isfinite(by_block)]
+        if len(series) < 2:
+            return None
+        return stats.t_interval(value, draws, len(by_block), stats.effective(series) * len(by_block) / len(series))
+
+
+def block_medians(values: Floats, block: Ints, blocks: int) -> Floats:
+    """Median of the values that lie in each block; NaN in a block without any."""
+    medians = np.full(blocks, np.nan)
+    for index in np.unique(block):
+        medians[index] = np.median(values[block == index])
+    return medians
+
+
+def _quotient(numerator: Floats, denominator: Floats) -> Floats:
+    whole = np.full(len(numerator), np.nan)
+    quotient: Floats = np.divide(numerator, denominator, out=whole, where=denominator > 0)
+    return quotient
 
 
 def missing(reason: str) -> Estimate:
@@ -98,10 +119,8 @@ def missing(reason: str) -> Estimate:
 
 
 def held(value: float, interval: Interval | None) -> Estimate:
-    """A number with its interval, which is never narrower than to hold it: few, coarse draws may all lie aside."""
-    if interval is None:
-        return Estimate(value=value)
-    return Estimate(value=value, lo=min(interval.lo, value), hi=max(interval.hi, value))
+    """A number with its interval."""
+    return Estimate(value=value) if interval is None else Estimate(value=value, lo=interval.lo, hi=interval.hi)
 
 
 def with_percentiles(estimate: Estimate, quantile: Callable[[float], float | None]) -> Estimate:

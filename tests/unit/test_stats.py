@@ -18,27 +18,56 @@ def test_t_tends_to_the_normal():
     assert 1.95996 == pytest.approx(stats.t_quantile(0.975, 100_000), abs=1e-4)
 
 
+def test_t_quantiles_between_whole_degrees_of_freedom_lie_between():
+    assert stats.t_quantile(0.975, 4) == stats.t_quantile(0.975, 4.0)
+    assert stats.t_quantile(0.975, 5) < stats.t_quantile(0.975, 4.5) < stats.t_quantile(0.975, 4)
+    # The density integrated numerically gives 2.6589 at 4.5 degrees of freedom.
+    assert 2.6589 == pytest.approx(stats.t_quantile(0.975, 4.5), rel=0.002)
+
+
 def test_the_interval_of_a_mean_is_students():
-    # mean 3, sd sqrt(2.5), standard error sqrt(0.5), t(4) = 2.776445
-    interval = stats.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    # mean 3, sd sqrt(2.5), standard error sqrt(0.5), t(4) = 2.776445; no value is like its neighbour
+    interval = stats.mean_interval([1.0, 5.0, 3.0, 2.0, 4.0])
 
     assert (3 - 1.963243, 3 + 1.963243) == pytest.approx(interval, abs=1e-6)
 
 
+def test_neighbours_that_are_alike_are_worth_less():
+    rng = np.random.default_rng(0)
+    series = [rng.normal()]
+    for _ in range(50_000):
+        series.append(0.5 * series[-1] + rng.normal())
+
+    # A third of as many, for r = 0.5.
+    assert 50_000 / 3 == pytest.approx(stats.effective(series), rel=0.05)
+
+
+def test_values_are_never_worth_more_than_they_are():
+    assert 10 == stats.effective([1.0, 2.0] * 5)
+    assert 10 == stats.effective([3.0] * 10)
+    assert 2 == stats.effective(list(range(10)))
+
+
+def test_an_interval_widens_where_neighbours_are_alike():
+    apart = stats.mean_interval([1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0])
+    alike = stats.mean_interval([1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+
+    assert alike.hi - alike.lo > 2 * (apart.hi - apart.lo)
+
+
 def test_one_block_has_no_interval():
     assert stats.mean_interval([1.0]) is None
-    assert stats.percentile_interval(np.ones(10), 1) is None
-    assert stats.t_interval(1.0, np.ones(10), 1) is None
+    assert stats.t_interval(1.0, np.ones(10), 1, 1) is None
 
 
 def test_draws_that_are_all_undefined_have_no_interval():
-    assert stats.percentile_interval(np.full(10, np.nan), 10) is None
+    assert stats.t_interval(1.0, np.full(10, np.nan), 10, 10) is None
 
 
 def test_the_t_interval_of_a_bootstrapped_mean_is_students():
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     draws = stats.resampled(5, draws=200_000, seed=1) @ values / 5
-    interval = stats.t_interval(3.0, draws, 5)
+    interval = stats.t_interval(3.0, draws, 5, 5)
 
     assert (3 - 1.9632, 3 + 1.9632) == pytest.approx(interval, abs=0.01)
 
