@@ -141,16 +141,18 @@ class _Asked(_Words, frozen=True):
     """A server's command line as it was recorded.
 
     Attributes:
-        arm: the part by which arms may differ; its words stand last.
+        arm: the part by which arms may differ; its words stand last. None where it was not told apart, so that words
+            which differ can only be shown: what the server made of them is compared all the same.
     """
 
-    arm: _Words = _Words()
+    arm: _Words | None = None
 
     @property
     def shared(self) -> _Words:
         """The part that must be the same in both arms."""
-        env = {name: value for name, value in self.env.items() if name not in self.arm.env}
-        return _Words(self.argv[: len(self.argv) - len(self.arm.argv)], env)
+        arm = self.arm or _Words()
+        env = {name: value for name, value in self.env.items() if name not in arm.env}
+        return _Words(self.argv[: len(self.argv) - len(arm.argv)], env)
 
 
 @lru_cache(maxsize=256)
@@ -171,7 +173,7 @@ def _by_commands(pair: Pair) -> Iterator[Difference]:
     )
     if not off or not mtp:
         return
-    own = [[" ".join(asked.arm.argv) or MISSING for asked in arm] for arm in (off, mtp)]
+    own = [[" ".join(asked.arm.argv if asked.arm else ()) or MISSING for asked in arm] for arm in (off, mtp)]
     yield from _difference("command line", "speculative", *own)
     shared = [[asked.shared for asked in arm] for arm in (off, mtp)]
     common = set.intersection(*(set(_flags(words.argv)) for arm in shared for words in arm))
@@ -179,7 +181,8 @@ def _by_commands(pair: Pair) -> Iterator[Difference]:
         [" ".join(flag for flag in _flags(words.argv) if flag not in common) or MISSING for words in arm]
         for arm in shared
     ]
-    yield from _difference("command line", "must equal", *others)
+    told_apart = all(asked.arm is not None for asked in (*off, *mtp))
+    yield from _difference("command line", "must equal" if told_apart else "speculative", *others)
     for name in sorted({name for arm in shared for words in arm for name in words.env}):
         values = [[words.env.get(name, MISSING) for words in arm] for arm in shared]
         yield from _difference(f"environment {name}", "must equal", *values)

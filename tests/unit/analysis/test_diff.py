@@ -1,5 +1,6 @@
 """What the arms may differ in, and what they may not."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,17 @@ def test_words_of_the_command_line_that_are_not_mtps_must_be_equal(synthetic, pa
     assert [("command line", "--seqs 64", "--symm-mem --seqs 32")] == [
         (d.name, d.off, d.mtp) for d in found.of("must equal")
     ]
+
+
+def test_a_command_line_whose_own_words_were_not_told_apart_is_shown(synthetic, tmp_path):
+    sweep = synthetic.Sweep()
+    for argv in sweep.write(tmp_path).rglob("argv.json"):
+        kept = {name: value for name, value in json.loads(argv.read_text()).items() if name != "arm"}
+        argv.write_text(json.dumps(kept))
+
+    (comparison,) = compare_table(load([tmp_path]), Options()).comparisons
+
+    assert "command line" in [d.name for d in comparison.diff.of("speculative")]
 
 
 def test_variables_that_are_not_mtps_must_be_equal(synthetic, pair_of):
