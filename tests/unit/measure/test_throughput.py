@@ -91,8 +91,8 @@ def test_tokens_of_starters_and_of_the_cut_off_count(scored, user, request_of):
 
 
 def test_the_interval_of_a_rate_is_students_over_blocks(scored, request_of, window_of):
-    # Blocks of 1 s with 1, 2, 3 and 4 tokens: mean 2.5, standard error sqrt(5/3)/2.
-    chunks = [(2.5, 1), (3.5, 2), (4.5, 3), (5.5, 4)]
+    # Blocks of 1 s with 1, 4, 2 and 3 tokens: mean 2.5, standard error sqrt(5/3)/2.
+    chunks = [(2.5, 1), (3.5, 4), (4.5, 2), (5.5, 3)]
     estimate = scored([request_of(1.0, chunks)], window=window_of(2.0, 6.0, blocks=4)).estimates["output_tok_s_gpu"]
     half = t_quantile(0.975, 3) * (5 / 3) ** 0.5 / 2
 
