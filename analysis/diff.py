@@ -26,6 +26,7 @@ FIELDS: Mapping[Kind, str] = {
     "circumstance": "circumstance",
 }
 LAST_DAY = "last day"
+COMMAND_LINE = "command line"
 DAYS_FAR = 14
 """Runs further apart than this are warned about: machines and drivers change."""
 
@@ -174,7 +175,7 @@ def _by_commands(pair: Pair) -> Iterator[Difference]:
     if not off or not mtp:
         return
     own = [[" ".join(asked.arm.argv if asked.arm else ()) or MISSING for asked in arm] for arm in (off, mtp)]
-    yield from _difference("command line", "speculative", *own)
+    yield from _difference(COMMAND_LINE, "speculative", *own)
     shared = [[asked.shared for asked in arm] for arm in (off, mtp)]
     common = set.intersection(*(set(_flags(words.argv)) for arm in shared for words in arm))
     others = [
@@ -182,7 +183,7 @@ def _by_commands(pair: Pair) -> Iterator[Difference]:
         for arm in shared
     ]
     told_apart = all(asked.arm is not None for asked in (*off, *mtp))
-    yield from _difference("command line", "must equal" if told_apart else "speculative", *others)
+    yield from _difference(COMMAND_LINE, "must equal" if told_apart else "speculative", *others)
     for name in sorted({name for arm in shared for words in arm for name in words.env}):
         values = [[words.env.get(name, MISSING) for words in arm] for arm in shared]
         yield from _difference(f"environment {name}", "must equal", *values)

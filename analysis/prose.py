@@ -121,7 +121,7 @@ def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
             f"at {number(target.at)} tok/s/user {number(target.mtp.total_tok_s_gpu)} against "
             f"{number(target.off.total_tok_s_gpu)}, {more_or_less(ratio.value)}{known}"
         )
-    where = f"on {pair.question.gpu.upper()}" if pair.view == MATCHED else "of all topologies searched"
+    where = f"on {pair.question.gpu}" if pair.view == MATCHED else "of all topologies searched"
     return f"In total tok/s/GPU {where}, {subject}: {'; '.join(clauses)}."
 
 

@@ -7,6 +7,7 @@ from analysis.choices import Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
+from analysis.diff import COMMAND_LINE
 from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
 from analysis.rows import Unusable
@@ -18,6 +19,9 @@ from harness.units import MISSING, between, number, percent
 
 EXAMPLES = 3
 """Rows named for each reason; the JSON names all."""
+
+CELL = 150
+"""Longest value of a setting that is shown whole; the JSON has it whole always."""
 
 
 VIEWS: Mapping[View, str] = {MATCHED: "matched topology", BEST: "best of topologies"}
@@ -203,8 +207,20 @@ def _rates(comparison: Comparison) -> str:
 
 def _differences(comparison: Comparison) -> str:
     found = comparison.diff.differences
-    rows = [[escaped(d.name), d.kind, escaped(d.off) or MISSING, escaped(d.mtp) or MISSING] for d in found]
+    drafting = [d for d in found if d.kind == "speculative" and MISSING in (d.off, d.mtp) and d.name != COMMAND_LINE]
+    alone = len(drafting) > EXAMPLES
+    rows = [
+        [escaped(d.name), d.kind, escaped(_cut(d.off)), escaped(_cut(d.mtp))]
+        for d in found
+        if not (alone and d in drafting)
+    ]
+    if alone:
+        rows.append([f"{len(drafting)} settings of drafting", "speculative", MISSING, "named in the JSON"])
     return _stamped_grid(comparison.stamps, ["what", "class", "Off value", "MTP value"], rows)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."
 
 
 def _choice(choice: Choice) -> Iterator[str]:
