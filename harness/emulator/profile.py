@@ -7,7 +7,7 @@ bent point by point to look like anything.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -81,6 +81,14 @@ class Limits:
     def pool(self) -> int:
         """Tokens that the KV pool holds."""
         return self.max_running_requests * self.context if self.kv_tokens is None else self.kv_tokens
+
+
+class Disturbance(Protocol):
+    """Whatever makes steps take another time than the profile says."""
+
+    def slowness(self, seed: int) -> Slowness:
+        """The factor over time of one launch; the same seed is the same launch."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

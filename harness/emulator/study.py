@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.model import EngineModel
-from harness.emulator.profile import Limits, Noise, Profile, steady
+from harness.emulator.profile import Disturbance, Limits, Profile, steady
 from harness.records import EngineCounters, RequestSample, Samples, columns
 
 SECOND = 1_000_000_000
@@ -68,7 +68,7 @@ def closed_loop(
     duration_s: float,
     speculation: Speculation = OFF,
     limits: Limits | None = None,
-    noise: Noise | None = None,
+    noise: Disturbance | None = None,
     stop: Stop | None = None,
     seed: int = 0,
 ) -> Observed:

@@ -6,6 +6,7 @@ What no server can bring about, because it is the client's or the sweep's, is br
 from functools import cache
 
 import msgspec
+import pytest
 
 from harness.config import dump, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
@@ -54,7 +55,7 @@ def profile():
     return load_file(packaged_configs() / "emulator" / "h100-like.yaml", Profile)
 
 
-def observe(sweep, point):
+def observe(sweep, point, noise=None):
     """The point's samples and counters, stopped as a real one is."""
     mtp = point.run.mtp
     rule = StopRule(point.concurrency, sweep.window, sweep.target_half_width_pct)
@@ -65,6 +66,7 @@ def observe(sweep, point):
         osl=point.workload.osl,
         duration_s=300.0,
         speculation=Speculation(mtp.draft_tokens) if mtp.draft_tokens else OFF,
+        noise=noise,
         stop=rule.look,
         seed=point.concurrency,
     )
@@ -110,3 +112,23 @@ def test_a_client_near_the_limit_of_its_core_is_said_to_be_busy(tmp_path):
     row = row_of(tmp_path, sweep, point, observe(sweep, point), health=msgspec.structs.replace(WELL, busy=0.9))
 
     assert ((), ("client_busy",)) == (row.invalid, row.warnings)
+
+
+class Drift:
+    """Steps that take longer and longer, from the first second on."""
+
+    def __init__(self, share_a_second):
+        self._share = share_a_second
+
+    def slowness(self, _seed):
+        return lambda t_s: 1 + self._share * t_s
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3], ids=str)
+@pytest.mark.parametrize("drafts", [0, 3], ids=["off", "mtp3"])
+def test_a_server_that_slows_down_is_not_steady(tmp_path, share, drafts):
+    sweep = sweep_of(mtp=(drafts,), concurrency=(8,))
+    (point,) = expand(sweep)
+    row = row_of(tmp_path, sweep, point, observe(sweep, point, Drift(share)))
+
+    assert "not_steady" in row.invalid
