@@ -192,7 +192,10 @@ class Server:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         if ask.stream:
             response.enable_chunked_encoding()
-            await response.prepare(request)
+            try:
+                await response.prepare(request)
+            except ConnectionResetError:
+                return response  # the client has left before its answer began
         answer = Answer(
             wording,
             Sent(
