@@ -1,8 +1,8 @@
-"""A profile from measured points: which fixed, per-position and per-draft time explain their steps best.
+"""A profile from measured points: which costs of a step explain their step times best.
 
 `python -m harness.emulator.fit results/<sweep>` prints a profile as YAML, with how well it predicts a concurrency that
-it has not seen. The time of a step follows from a row: acceptance length over interactivity. The two other terms grow
-with concurrency just as positions do while ISL and OSL stay the same, so rows can't tell them apart: they are given.
+it has not seen. The time of a step follows from a row: acceptance length over interactivity. The context grows with
+concurrency just as positions do while ISL and OSL stay the same, so rows can't tell the two apart: its cost is given.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from harness.errors import UserError
 
 Floats = NDArray[np.float64]
-ARMS_TERMS = 3
+TERMS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,16 @@ class Measured:
         kept = {name: row[name] for name in ("concurrency", "isl", "osl")}
         return cls(draft_tokens=drafts, acceptance_length=length, step_s=length / row["interactivity"], **kept)
 
-    def given_s(self, per_context_token_s: float, per_prefill_token_s: float) -> float:
-        """The part of the step that the two given terms take, in the steady state."""
+    @property
+    def context_tokens(self) -> float:
+        """Tokens of context that a step reads, on average."""
+        return self.concurrency * (self.isl + self.osl / 2)
+
+    @property
+    def prefill_tokens(self) -> float:
+        """Prompt tokens of other requests that share the step of a decoding one, on average."""
         steps = 1 + (self.osl - 1) / self.acceptance_length  # of one request, its prefill included
-        context = self.concurrency * (self.isl + self.osl / 2)
-        prefill = (self.concurrency - 1) * self.isl / steps
-        return per_context_token_s * context + per_prefill_token_s * prefill
+        return (self.concurrency - 1) * self.isl / steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ class Fit:
 
     fixed_s: float
     per_position_s: float
+    per_prefill_token_s: float
     per_draft_s: float
     points: int
     rms: float
@@ -73,27 +78,27 @@ class Fit:
     left_out_worst: float
 
 
-def fit(points: Sequence[Measured], *, per_context_token_s: float, per_prefill_token_s: float) -> Fit:
+def fit(points: Sequence[Measured], *, per_context_token_s: float) -> Fit:
     """Least squares in relative error.
 
     Raises:
         UserError: the points can't tell the terms apart.
     """
-    concurrency = np.array([point.concurrency for point in points], np.float64)
-    drafts = np.array([point.draft_tokens for point in points], np.float64)
-    step_s = np.array([point.step_s for point in points])
-    given_s = np.array([point.given_s(per_context_token_s, per_prefill_token_s) for point in points])
-    # Divided by what was measured: every point then weighs the same, whatever its step time.
-    terms = np.stack([np.ones_like(drafts), concurrency * (1 + drafts), drafts], axis=1) / step_s[:, None]
-    wanted = 1 - given_s / step_s
-    errors = np.abs(terms @ _solved(terms, wanted) - wanted)
-    left_out = np.concatenate(
-        [_left_out(terms, wanted, concurrency == alone) for alone in np.unique(concurrency)] if len(points) else []
+    concurrency, drafts, prefill, context, step_s = (
+        np.array([getattr(point, name) for point in points], np.float64)
+        for name in ("concurrency", "draft_tokens", "prefill_tokens", "context_tokens", "step_s")
     )
-    fixed_s, per_position_s, per_draft_s = _solved(terms, wanted).tolist()
+    # Divided by what was measured: every point then weighs the same, whatever its step time.
+    terms = np.stack([np.ones_like(drafts), concurrency * (1 + drafts), prefill, drafts], axis=1) / step_s[:, None]
+    wanted = 1 - per_context_token_s * context / step_s
+    solution = _solved(terms, wanted)
+    errors = np.abs(terms @ solution - wanted)
+    left_out = np.concatenate([_left_out(terms, wanted, concurrency == alone) for alone in np.unique(concurrency)])
+    fixed_s, per_position_s, per_prefill_token_s, per_draft_s = solution.tolist()
     return Fit(
         fixed_s=fixed_s,
         per_position_s=per_position_s,
+        per_prefill_token_s=per_prefill_token_s,
         per_draft_s=per_draft_s,
         points=len(points),
         rms=float(np.sqrt(np.mean(errors**2))),
@@ -109,7 +114,7 @@ def _left_out(terms: Floats, wanted: Floats, alone: NDArray[np.bool_]) -> Floats
 
 def _solved(terms: Floats, wanted: Floats) -> Floats:
     solution, _, rank, _ = np.linalg.lstsq(terms, wanted, rcond=None)
-    if rank < ARMS_TERMS:
+    if rank < TERMS:
         raise UserError("these points can't tell the terms apart: give Off and MTP at three concurrencies or more")
     return np.asarray(solution, np.float64)
 
@@ -125,11 +130,10 @@ def main() -> None:
     this = argparse.ArgumentParser(prog="python -m harness.emulator.fit", description=(__doc__ or "").split("\n")[0])
     this.add_argument("results", type=Path, help="a results folder")
     this.add_argument("--per-context-token-s", type=float, default=0.0, help="given: KV bytes of a token / bandwidth")
-    this.add_argument("--per-prefill-token-s", type=float, default=0.0, help="given: FLOP of a token / arithmetic rate")
     asked = this.parse_args()
-    given = {"per_context_token_s": asked.per_context_token_s, "per_prefill_token_s": asked.per_prefill_token_s}
     try:
-        found = fit(usable((asked.results / "points.jsonl").read_bytes().splitlines()), **given)
+        points = usable((asked.results / "points.jsonl").read_bytes().splitlines())
+        found = fit(points, per_context_token_s=asked.per_context_token_s)
     except (UserError, OSError) as error:
         sys.exit(f"fit: {error}")
     sys.stdout.write(
@@ -137,7 +141,7 @@ def main() -> None:
         f"at most.\n# Leaving one concurrency out and predicting it: {found.left_out_mean:.1%} mean, "
         f"{found.left_out_worst:.1%} at most.\n"
         f"fixed_s: {found.fixed_s:.4g}\nper_position_s: {found.per_position_s:.4g}\n"
-        f"per_context_token_s: {asked.per_context_token_s:.4g}\nper_prefill_token_s: {asked.per_prefill_token_s:.4g}\n"
+        f"per_context_token_s: {asked.per_context_token_s:.4g}\nper_prefill_token_s: {found.per_prefill_token_s:.4g}\n"
         f"per_draft_s: {found.per_draft_s:.4g}\nsource: fitted to {asked.results.name} by harness.emulator.fit\n"
     )
 
