@@ -1,0 +1,54 @@
+"""The committed runs: their rows follow from their raw samples, their tables from their rows."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from analysis.answer import compare_text
+from harness.scoring import rescore
+
+EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[2] / "results" / "examples").glob("*/points.jsonl"))
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda path: path.name)
+def example(request, tmp_path) -> tuple[Path, Path]:
+    copied = tmp_path / request.param.name
+    shutil.copytree(request.param, copied)
+    return request.param, copied
+
+
+def test_score_reproduces_every_row(example):
+    committed, copied = example
+    for point in copied.glob("*/*/point.json"):
+        point.unlink()
+    (copied / "points.jsonl").unlink()
+
+    done = rescore(copied)
+
+    assert done.points == len((committed / "points.jsonl").read_text().splitlines())
+    assert (committed / "points.jsonl").read_text() == (copied / "points.jsonl").read_text()
+
+
+def test_compare_reproduces_every_table(example):
+    committed, copied = example
+
+    for output_format in ("md", "csv", "json"):
+        text, compared = compare_text([copied], output_format=output_format)
+        assert compared
+        assert (committed / f"comparison.{output_format}").read_text() == text
+
+
+def test_no_folder_of_the_machine_and_no_key_is_in_a_committed_run(example):
+    committed, _ = example
+    text = "".join(
+        path.read_text(errors="replace") for path in committed.rglob("*") if path.suffix in {".json", ".jsonl", ".log"}
+    )
+
+    assert "/root/" not in text
+    assert "/home/" not in text
+    assert "Bearer" not in text
+
+
+def test_there_are_examples():
+    assert {"crossover-vllm-cpu", "tiny-vllm-cpu"} == {path.name for path in EXAMPLES}
