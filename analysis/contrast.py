@@ -118,11 +118,4 @@ def half_width(one: Error | None, other: Error | None) -> float | None:
     if not variance:
         return 0.0
     parts = one.log**4 / (one.units - 1) + other.log**4 / (other.units - 1)
-    return _t(variance**2 / parts) * math.sqrt(variance)
-
-
-def _t(dof: float) -> float:
-    """Student's 97.5 % quantile between whole degrees of freedom: nearly linear in one over them."""
-    low = max(1, math.floor(dof))
-    share = (1 / low - 1 / max(dof, low)) / (1 / low - 1 / (low + 1))
-    return t_quantile(0.975, low) * (1 - share) + t_quantile(0.975, low + 1) * share
+    return t_quantile(0.975, variance**2 / parts) * math.sqrt(variance)

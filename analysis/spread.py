@@ -8,6 +8,7 @@ one arm at a time; two arms meet in `contrast`.
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from analysis.curve import OUTPUT, Curve
 from analysis.pairs import Level
 from analysis.rows import Row, X, Y
 from harness.front import falling
-from harness.stats import DRAWS, launch_picks, t_quantile, two_level_means
+from harness.stats import DRAWS, effective, launch_picks, t_quantile, two_level_means
 
 Float = NDArray[np.float64]
 
@@ -30,16 +31,28 @@ class Error:
 
     Attributes:
         log: of ln value; about the relative error.
-        units: launches, or blocks of the one launch there is.
+        units: launches, or the independent blocks that those of the one launch are worth.
     """
 
     log: float
-    units: int
+    units: float
 
     @property
     def half_width(self) -> float:
         """Half of the 95 % interval, relative."""
         return math.expm1(t_quantile(0.975, self.units - 1) * self.log)
+
+
+class Resampled(NamedTuple):
+    """What was drawn with replacement.
+
+    Attributes:
+        pool: launches, or blocks of the only launch.
+        worth: as many independent ones; neighbouring blocks that are alike are worth fewer.
+    """
+
+    pool: int
+    worth: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +61,12 @@ class Spread:
 
     Attributes:
         drawn: the curve with a leading axis of draws; None where nothing tells how far it moves.
-        units: fewest launches behind a knot, or fewest blocks where a knot has one launch.
+        resampled: at the knot with the fewest.
     """
 
     curve: Curve
     drawn: Curve | None
-    units: int
+    resampled: Resampled
 
     def errors(self, interactivity: Float) -> dict[str, list[Error | None]]:
         """Error of total and output throughput at each interactivity; None where nothing tells."""
@@ -61,30 +74,36 @@ class Spread:
         if self.drawn is None:
             return unknown
         read = self.drawn.logs(self.drawn.where(interactivity))
-        return unknown | {name: _errors(read[name], self.units) for name in (Y, OUTPUT) if name in read}
+        return unknown | {name: _errors(read[name], self.resampled) for name in (Y, OUTPUT) if name in read}
 
 
 def spread(curve: Curve, draws: int = DRAWS) -> Spread:
     """The curve with its resampled twins; the same seed for every curve, so that the same rows give the same answer."""
-    units = min(units_of(level) for level in curve.knots)
-    if units < 2:
-        return Spread(curve, None, units)
+    fewest = min((resampled(level) for level in curve.knots), key=lambda found: found.worth)
+    if fewest.pool < 2:
+        return Spread(curve, None, fewest)
     logs = np.stack([level_draws(level, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
     columns = {name: logs[..., i] for i, name in enumerate(SERIES) if name in curve.log_y}
-    return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), units)
+    return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), fewest)
 
 
 def level_errors(level: Level, draws: int = DRAWS) -> dict[str, Error | None]:
     """Error of each series at one level itself, where no curve is needed."""
-    units = units_of(level)
-    if units < 2:
+    found = resampled(level)
+    if found.pool < 2:
         return dict.fromkeys(SERIES)
-    return dict(zip(SERIES, _errors(level_draws(level, draws), units), strict=True))
+    return dict(zip(SERIES, _errors(level_draws(level, draws), found), strict=True))
 
 
-def units_of(level: Level) -> int:
-    """Launches behind a level, or the blocks of its only launch."""
-    return len(level.rows) if len(level.rows) > 1 else _blocks(level.rows[0]).shape[1]
+def resampled(level: Level) -> Resampled:
+    """What an interval at one level rests on."""
+    if len(level.rows) > 1:
+        return Resampled(len(level.rows), len(level.rows))
+    blocks = _blocks(level.rows[0])
+    pool = blocks.shape[1]
+    if pool < 2:
+        return Resampled(pool, pool)
+    return Resampled(pool, min(effective(series) for series in blocks if np.isfinite(series).all()))
 
 
 @lru_cache(maxsize=512)
@@ -104,25 +123,27 @@ def level_draws(level: Level, draws: int = DRAWS) -> Float:
 def _blocks(row: Row) -> Float:
     """A launch's series block by block, shape (series, blocks), moved so that their mean is the row's own number.
 
-    A row without blocks is one block.
+    A row without blocks is one block. Where neighbours are alike, noise that outlasts a block would pass for precision:
+    the blocks' deviations are widened to what as many independent ones would show.
     """
     whole = np.array([[math.nan if (value := row.number(name)) is None else value] for name in SERIES])
     series = [row.series(name) for name in SERIES]
     lengths = {len(values) for values in series}
-    if len(lengths) > 1 or 0 in lengths:
+    if len(lengths) > 1 or lengths <= {0, 1}:
         return whole
     blocks = np.array(series)
-    moved: Float = blocks - blocks.mean(axis=1, keepdims=True) + whole
+    widening = np.array([[math.sqrt(len(values) / effective(values))] for values in blocks])
+    moved: Float = (blocks - blocks.mean(axis=1, keepdims=True)) * widening + whole
     return moved
 
 
-def _errors(logs: Float, units: int) -> list[Error | None]:
+def _errors(logs: Float, found: Resampled) -> list[Error | None]:
     """Standard error of each column of draws, corrected for the bootstrap's narrowness at few units."""
     known = np.isfinite(logs)
     enough = known.mean(axis=0) > 0.5
     deviation = np.array([column[ok].std() if ok.any() else np.nan for column, ok in zip(logs.T, known.T, strict=True)])
-    correction = math.sqrt(units / (units - 1))
+    correction = math.sqrt(found.pool / (found.pool - 1))
     return [
-        Error(float(d) * correction, units) if ok and np.isfinite(d) else None
+        Error(float(d) * correction, found.worth) if ok and np.isfinite(d) else None
         for d, ok in zip(deviation, enough, strict=True)
     ]

@@ -6,6 +6,10 @@ import pytest
 
 from analysis.compare import options
 from analysis.contrast import Verdict
+from analysis.pairing import find
+from analysis.rates import Rates
+from analysis.rows import table
+from analysis.targets import same_concurrency
 from harness.errors import UserError
 
 LADDER = (1, 2, 4, 8, 16, 32, 64)
@@ -195,3 +199,18 @@ def test_an_unknown_view_is_refused():
 
 def test_places_are_read():
     assert (84.0, 108.5) == options(at="84,108.5").at
+
+
+def test_blocks_that_follow_each_other_count_for_less(synthetic):
+    def half_width(order):
+        sweep = synthetic.Sweep(launches=1, blocks=24, block_noise=0.02)
+        rows = sweep.rows()
+        for row in rows:
+            for name in ("interactivity", "total_tok_s_gpu", "output_tok_s_gpu"):
+                row[f"blocks_{name}"] = order(row[f"blocks_{name}"])
+        (asked,), _ = find(table((row, None) for row in rows))
+        (first, *_) = same_concurrency(asked.matched[0], Rates(None, "", None, ""), within_launch=True)
+        return first.ratio.half_width
+
+    # The same values, once as they came and once drifting slowly: one drift is one thing seen, not 24.
+    assert 2 * half_width(list) < half_width(sorted)
