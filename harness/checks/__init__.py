@@ -15,7 +15,7 @@ from harness.metrics import Score
 from harness.records import ClientHealth, Configuration, NoWindow, Window
 from harness.spec import Point
 
-__all__ = ["CHECKS", "Check", "Verdicts", "explain", "judge"]
+__all__ = ["CHECKS", "Check", "Verdicts", "judge"]
 
 
 class Verdicts(NamedTuple):
@@ -70,11 +70,6 @@ def judge(
     found = {code: text for code, check in CHECKS.items() if (text := check.find(evidence)) is not None}
     void = [code for code in found if CHECKS[code].invalid and not _excused(code, evidence)]
     return Verdicts(tuple(void), tuple(code for code in found if code not in void), found)
-
-
-def explain(code: str) -> str:
-    """What a code means and what to do about it."""
-    return CHECKS[code].meaning
 
 
 def _excused(code: str, evidence: Evidence) -> bool:
