@@ -273,13 +273,9 @@ def _ratio(ratio: Ratio | None) -> str:
 
 
 def _doubt(ratio: Ratio | None) -> str:
-    return (
-        MISSING
-        if ratio is None
-        else f"± {percent(ratio.interpolation)}"
-        if ratio.interpolation is not None
-        else "unknown"
-    )
+    if ratio is None:
+        return MISSING
+    return "unknown" if ratio.interpolation is None else percent(ratio.interpolation)
 
 
 def _said(verdict: Verdict | None) -> str:
