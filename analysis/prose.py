@@ -17,6 +17,9 @@ from harness.units import number
 ALIKE = 0.005
 """Ratios this near to 1 are worded as alike: a percentage would be noise."""
 
+MOST_PERCENT = 1000
+"""The end of an interval beyond this is not spelled out: its digits say nothing."""
+
 
 def paragraph(comparison: Comparison) -> str:
     """What the comparison says, in one paragraph, its stamps first."""
@@ -48,6 +51,8 @@ def doubt(ratio: Ratio) -> str:
 
 def _signed(ratio: float) -> str:
     percent = 100 * (ratio - 1)
+    if percent > MOST_PERCENT:
+        return f"over +{MOST_PERCENT} %"
     return f"{percent:+.{3 if abs(percent) >= 10 else 2}g} %"
 
 

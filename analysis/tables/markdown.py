@@ -17,6 +17,7 @@ from analysis.understand import Best
 from harness.metrics import METRICS
 from harness.units import MISSING, between, number, percent
 
+WIDEST = 10.0
 EXAMPLES = 3
 """Rows named for each reason; the JSON names all."""
 
@@ -262,7 +263,10 @@ def _stamped_grid(stamps: Sequence[str], head: Sequence[str], rows: Sequence[Seq
 
 
 def _with_half_width(value: float, half_width: float | None) -> str:
-    return number(value) if half_width is None else f"{number(value)} ± {percent(half_width)}"
+    if half_width is None:
+        return number(value)
+    # Two launches that differ leave one degree of freedom: wider than this the digits say nothing.
+    return f"{number(value)} ± {percent(half_width) if half_width < WIDEST else f'over {percent(WIDEST)}'}"
 
 
 def _ratio(ratio: Ratio | None) -> str:
