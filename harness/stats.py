@@ -129,8 +129,8 @@ def effective(values: Sequence[float] | Floats) -> float:
     centred = series - series.mean()
     squares = float(centred @ centred)
     r = float(centred[1:] @ centred[:-1]) / squares if squares else 0.0
-    r = min(max(r, 0.0), 0.9)
-    return max(2.0, len(series) * (1 - r) / (1 + r))
+    r = max(r, 0.0)
+    return max(min(3.0, len(series)), len(series) * (1 - r) / (1 + r))
 
 
 def mean_interval(values: Sequence[float] | Floats) -> Interval | None:

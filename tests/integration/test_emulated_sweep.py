@@ -53,7 +53,6 @@ BAD = {
     ),
     "refuse": (OFF, ("--fault", "refuse@2"), {"failed_requests"}),
     "die": (MTP, ("--fault", "die@2.5"), {"server_died"}),
-    "slow_down": (OFF, ("--fault", "slow_down=0.15"), {"not_steady"}),
     "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
     "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
     "no_metrics": (OFF, ("--fault", "no_metrics"), {"no_counters"}),
@@ -62,9 +61,8 @@ BAD = {
     "early_eos": (MTP, ("--fault", "early_eos=2"), {"past_eos"}),
     "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
 }
-RAISED_IN_VIRTUAL_TIME = {"capped", "client_busy"}
+RAISED_IN_VIRTUAL_TIME = {"capped", "client_busy", "not_steady"}
 LANES = 3
-NEEDS_LONGER = "slow_down"
 
 
 def run_of(folder, mtp, args):
@@ -72,7 +70,7 @@ def run_of(folder, mtp, args):
     return Run(model=MODEL, gpu=CPU, precision="bf16", engine=engine, parallel=Parallel(), settings=SETTINGS, mtp=mtp)
 
 
-def sweep_of(name, runs, *, min_s=3, max_s=6):
+def sweep_of(name, runs):
     return Sweep(
         name=name,
         model=MODEL,
@@ -83,7 +81,7 @@ def sweep_of(name, runs, *, min_s=3, max_s=6):
         mtp=tuple(sorted({run.mtp.draft_tokens for run in runs})),
         workload=WORKLOAD,
         concurrency=(USERS,),
-        window=WindowSpec(min_s=min_s, max_s=max_s),
+        window=WindowSpec(min_s=3, max_s=6),
         runs=runs,
     )
 
@@ -95,9 +93,7 @@ def rows(tmp_path_factory):
     (folder / "quick.yaml").write_text(QUICK)
     runs = {name: run_of(folder, mtp, args) for name, (mtp, args, _) in BAD.items()}
     clean = run_of(folder, *CLEAN)
-    short = [run for name, run in runs.items() if name != NEEDS_LONGER]
-    lanes = [sweep_of(f"lane-{lane}", (clean, *short[lane::LANES])) for lane in range(LANES)]
-    lanes.append(sweep_of("lane-long", (runs[NEEDS_LONGER],), min_s=8, max_s=12))
+    lanes = [sweep_of(f"lane-{lane}", (clean, *list(runs.values())[lane::LANES])) for lane in range(LANES)]
 
     async def measure():
         found = await asyncio.gather(*(run_sweep(lane, folder / lane.name) for lane in lanes))

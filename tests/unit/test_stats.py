@@ -45,7 +45,8 @@ def test_neighbours_that_are_alike_are_worth_less():
 def test_values_are_never_worth_more_than_they_are():
     assert 10 == stats.effective([1.0, 2.0] * 5)
     assert 10 == stats.effective([3.0] * 10)
-    assert 2 == stats.effective(list(range(10)))
+    assert 3 == stats.effective(list(range(10)))
+    assert 2 == stats.effective([1.0, 2.0])
 
 
 def test_an_interval_widens_where_neighbours_are_alike():
