@@ -12,11 +12,6 @@ MISSING = "\N{EN DASH}"
 """Stands in a table for a number that was not measured; the reason stands in the row."""
 
 
-def seconds(ns: float) -> float:
-    """Nanoseconds as seconds."""
-    return ns / NS_PER_S
-
-
 def usd_per_mtok(usd_per_gpu_hour: float, tok_s_gpu: float) -> float:
     """$ for a million tokens on a GPU that is paid by the hour."""
     return usd_per_gpu_hour * TOKENS_PER_MTOK / (SECONDS_PER_HOUR * tok_s_gpu)
@@ -48,14 +43,3 @@ def between(lo: float | None, hi: float | None, digits: int = 3) -> str:
 def percent(share: float | None, digits: int = 2) -> str:
     """A share as per cent, `0.034` as `3.4 %`."""
     return MISSING if share is None else f"{number(100 * share, digits)} %"
-
-
-def duration(seconds_: float) -> str:
-    """A length of time as people say it: `850 ms`, `12.3 s`, `5 min 20 s`, `2 h 05 min`."""
-    if seconds_ < 1:
-        return f"{1000 * seconds_:.0f} ms"
-    if seconds_ < 60:
-        return f"{number(seconds_)} s"
-    minutes, rest = divmod(round(seconds_), 60)
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -32,14 +32,6 @@ def test_a_megawatt_is_a_thousand_kilowatts():
     assert 500_000.0 == pytest.approx(units.tok_s_mw(1000.0, 2.0))
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0851, "85 ms"), (12.34, "12.3 s"), (59.99, "60.0 s"), (320.4, "5 min 20 s"), (7500, "2 h 05 min")],
-)
-def test_durations_read_as_people_say_them(seconds, text):
-    assert text == units.duration(seconds)
-
-
 def test_an_interval_without_ends_is_empty():
     assert "" == units.between(None, 2.0)
     assert "1.20 to 1.31" == units.between(1.2, 1.31)

@@ -139,6 +139,13 @@ def test_every_metric_says_what_it_is():
         assert metric.better in {"higher", "lower", ""}
 
 
+def test_percentiles_stand_beside_distributions_and_nothing_else(everything):
+    for score in everything:
+        for name, estimate in score.estimates.items():
+            expected = METRICS[name].distribution and estimate.value is not None
+            assert expected == (estimate.p10 is not None and estimate.p99 is not None), name
+
+
 def test_names_of_metrics_are_never_another_ones_column():
     suffixes = ("_lo", "_hi", "_p10", "_p50", "_p90", "_p99", "_reason")
 
