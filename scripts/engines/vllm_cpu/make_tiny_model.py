@@ -89,15 +89,15 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def documents() -> Iterator[str]:
-    """The shorter topics of Python's reference: once as one long text, as workloads have it, once as answers in chats.
+    """The shorter topics of Python's reference, each once as it is and once as the answer to a question.
 
     No more than a model of this size can learn by heart: then it is sure of what comes next, and the MTP layer can be.
     """
-    short = {name: topics[name] for name in sorted(topics) if len(topics[name]) <= LIMIT_CHARS}
-    yield "\n\n".join(short.values())
-    for name, text in short.items():
-        question = f"What does Python's reference say of {name}?"
-        yield f"{TURN}user\n{question}{TURN_END}\n{TURN}assistant\n{text}{TURN_END}\n"
+    for name in sorted(topics):
+        if len(topics[name]) <= LIMIT_CHARS:
+            yield topics[name]
+            question = f"What does Python's reference say of {name}?"
+            yield f"{TURN}user\n{question}{TURN_END}\n{TURN}assistant\n{topics[name]}{TURN_END}\n"
 
 
 def encode(tokenizer: PreTrainedTokenizerFast) -> Tensor:
