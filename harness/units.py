@@ -43,3 +43,14 @@ def between(lo: float | None, hi: float | None, digits: int = 3) -> str:
 def percent(share: float | None, digits: int = 2) -> str:
     """A share as per cent, `0.034` as `3.4 %`."""
     return MISSING if share is None else f"{number(100 * share, digits)} %"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: `850 ms`, `12.3 s`, `5 min 20 s`, `2 h 05 min`."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{number(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -39,3 +39,9 @@ def test_an_interval_without_ends_is_empty():
 
 def test_shares_read_as_per_cent():
     assert "3.4 %" == units.percent(0.034)
+
+
+def test_durations_are_said_as_people_say_them():
+    said = [units.duration(seconds) for seconds in (0.85, 12.34, 320, 7500)]
+
+    assert ["850 ms", "12.3 s", "5 min 20 s", "2 h 05 min"] == said
