@@ -1,16 +1,19 @@
 """A profile is found again from what it produced."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.config import load_file
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.fit import Measured, fit, usable
 from harness.emulator.profile import Profile
 from harness.emulator.study import closed_loop
 from harness.errors import UserError
 
+ROOT = Path(__file__).parents[3]
 TRUE = Profile(
     name="true",
     fixed_s=0.04,
@@ -64,3 +67,15 @@ def test_invalid_rows_are_left_out():
     lines = [json.dumps(good | change).encode() for change in ({}, {"invalid": ["not_steady"], "interactivity": None})]
 
     assert [Measured.of_row(good)] == usable(lines)
+
+
+def test_the_cpu_profile_is_what_the_example_gives():
+    lines = (ROOT / "results" / "examples" / "crossover-vllm-cpu" / "points.jsonl").read_bytes().splitlines()
+    profile = load_file(ROOT / "configs" / "emulator" / "cpu-like.yaml", Profile)
+    found = fit(usable(lines), per_context_token_s=profile.per_context_token_s)
+
+    for name in ("fixed_s", "per_position_s", "per_prefill_token_s", "per_draft_s"):
+        assert pytest.approx(getattr(found, name), rel=2e-3) == getattr(profile, name)
+    # As the file says; the error that counts is of a concurrency that the fit has not seen.
+    assert found.left_out_mean < 0.05
+    assert found.left_out_worst < 0.12
