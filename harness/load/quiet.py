@@ -35,6 +35,9 @@ def _raise_priority(restore: ExitStack) -> bool:
     if not hasattr(os, "sched_setscheduler"):
         return False
     before, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    if before & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR:
+        # Another point of this process has it: whoever took it gives it back, in whatever order they end.
+        return True
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         restore.callback(_lower_priority, before, parameter)

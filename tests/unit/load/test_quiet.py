@@ -2,6 +2,7 @@ import gc
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -69,3 +70,14 @@ def test_what_starts_after_a_point_has_the_nice_value_of_before():
 
     # Only root may take the flag back that resets it.
     assert "3" == nice.strip() or os.geteuid() != 0
+
+
+def test_points_that_overlap_leave_the_priority_as_it_was():
+    before = policy()
+    with ExitStack() as first:
+        first.enter_context(undisturbed())
+        second = ExitStack()
+        second.enter_context(undisturbed())
+    second.close()
+
+    assert before == policy()
