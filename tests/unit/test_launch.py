@@ -161,10 +161,12 @@ async def test_a_session_whose_guardian_was_killed_is_still_stopped(tmp_path):
 
 
 HARNESS = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from harness import launch
 from harness.launch import leftovers
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 
 async def main():
     log = Path(sys.argv[1])
