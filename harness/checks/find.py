@@ -51,8 +51,8 @@ class Evidence:
 
 
 def arm_not_active(evidence: Evidence) -> str | None:
-    """MTP without drafts, or without a counter that could show them."""
-    if evidence.point.run.is_off or evidence.score.drafts:
+    """MTP without drafts, or without a counter that could show them; a server that died had no time to draft."""
+    if evidence.point.run.is_off or evidence.score.drafts or evidence.aborted == "server_died":
         return None
     return "the server has no draft counter" if evidence.score.drafts is None else "no draft was counted"
 
