@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
-from analysis.tables.plain import DIGITS
+from analysis.tables.plain import DIGITS, fields_of
 from analysis.targets import Reading
 
 COLUMNS = (
@@ -65,21 +65,9 @@ def _printed(line: Line) -> Line:
 
 
 def _reading(reading: Reading) -> Line:
-    return {
-        "interactivity": reading.interactivity,
-        "total_tok_s_gpu": reading.total_tok_s_gpu,
-        "half_width": reading.half_width,
-        "output_tok_s_gpu": reading.output_tok_s_gpu,
-        "input_tok_s_gpu": reading.input_tok_s_gpu,
-        "cost_per_mtok": reading.cost_per_mtok,
-        "cost_per_mtok_output": reading.cost_per_mtok_output,
-        "tok_s_mw_provisioned": reading.tok_s_mw_provisioned,
-        "concurrency": reading.concurrency,
-        "ttft_s": reading.ttft_s,
-        "acceptance_length": reading.acceptance_length,
-        "gpus": "/".join(map(str, reading.gpus)),
-        "clamped": "clamped" if reading.clamped else "",
-    }
+    """The JSON's fields, each as one cell."""
+    cells = {"gpus": "/".join(map(str, reading.gpus)), "clamped": "clamped" if reading.clamped else ""}
+    return {**fields_of(reading), **cells}
 
 
 def _ratio(ratio: Ratio | None, verdict: Verdict | None) -> Line:

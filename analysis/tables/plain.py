@@ -95,8 +95,8 @@ def _side(side: Side) -> Plain:
 def _target(comparison: Comparison, target: Target) -> Plain:
     return {
         "at": target.at,
-        "mtp": _reading(target.mtp),
-        "off": _reading(target.off),
+        "mtp": fields_of(target.mtp),
+        "off": fields_of(target.off),
         **_ratio(target.ratio),
         "output": _ratio(target.output_ratio) if target.output_ratio else None,
         "interpolation": target.ratio.interpolation if target.ratio else None,
@@ -109,8 +109,8 @@ def _target(comparison: Comparison, target: Target) -> Plain:
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     return {
         "concurrency": level.concurrency,
-        "mtp": _reading(level.mtp),
-        "off": _reading(level.off),
+        "mtp": fields_of(level.mtp),
+        "off": fields_of(level.off),
         **_ratio(level.ratio),
         "output": _ratio(level.output_ratio) if level.output_ratio else None,
         "speedup": _ratio(level.speedup),
@@ -127,7 +127,8 @@ def _ratio(ratio: Ratio | None) -> Plain:
     return {"ratio": ratio.value, "lo": ratio.lo, "hi": ratio.hi}
 
 
-def _reading(reading: Reading) -> Plain:
+def fields_of(reading: Reading) -> Plain:
+    """What one arm delivers at a target, by name."""
     return {
         "interactivity": reading.interactivity,
         "total_tok_s_gpu": reading.total_tok_s_gpu,
