@@ -1,11 +1,14 @@
 """The committed runs: their rows follow from their raw samples, their tables from their rows."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.answer import compare_text
+from harness.samplefile import read_samples
 from harness.scoring import rescore
 
 EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[2] / "results" / "examples").glob("*/points.jsonl"))
@@ -52,3 +55,16 @@ def test_no_folder_of_the_machine_and_no_key_is_in_a_committed_run(example):
 
 def test_there_are_examples():
     assert {"crossover-vllm-cpu", "tiny-vllm-cpu"} == {path.name for path in EXAMPLES}
+
+
+def test_at_one_user_chunks_hold_what_the_counters_say_was_accepted():
+    folder = next(path for path in EXAMPLES if path.name == "crossover-vllm-cpu")
+    rows = [json.loads(line) for line in (folder / "points.jsonl").read_text().splitlines()]
+    for row in (row for row in rows if row["concurrency"] == 1 and row["draft_tokens"]):
+        samples = read_samples(folder / row["run_key"] / f"c1-l{row['launch']}" / "requests.parquet")
+        good = np.flatnonzero((samples.error == "") & ~samples.starter)
+        bounds = zip(samples.offsets[good], samples.offsets[good + 1], strict=True)
+        # The first chunk is the prefill's; the last step is cut off at the OSL, whatever it accepted.
+        steps = np.concatenate([np.diff(samples.chunk_tokens[first:end])[:-1] for first, end in bounds])
+
+        assert row["acceptance_length"] == pytest.approx(steps.mean(), rel=0.01)
