@@ -14,7 +14,8 @@ class Memory:
 
     Attributes:
         weights_gb: once for each data-parallel rank.
-        kv_gb: of all requests that may run at once, each at its full length, at bf16.
+        kv_gb: of all requests that may run at once, each at its full length, at bf16; state that does not grow with
+            the length is kept once more for every draft token.
         there_gb: what the engine may take.
         reason: why one of them is None.
     """
@@ -40,13 +41,14 @@ def memory(run: Run) -> Memory:
     model, settings = run.model, run.settings
     weights = model.weight_gb.get(run.precision)
     kv = model.kv_bytes_per_token
+    state = model.state_bytes_per_request * (1 + run.mtp.draft_tokens)
     missing = [
         *([f"{model.name} has no weight_gb.{run.precision}"] if weights is None else []),
         *([f"{model.name} has no kv_bytes_per_token"] if kv is None else []),
     ]
     return Memory(
         weights_gb=None if weights is None else weights * run.parallel.dp,
-        kv_gb=None if kv is None else settings.max_running_requests * settings.context * kv / 1e9,
+        kv_gb=None if kv is None else settings.max_running_requests * (settings.context * kv + state) / 1e9,
         there_gb=run.gpu.memory_gb * run.parallel.gpus * (settings.memory_fraction or DEFAULT_FRACTION),
         reason="; ".join(missing) or None,
     )

@@ -30,6 +30,7 @@ class Model(Spec):
         eos_token_ids: ids that end a text; with them the share of text forced past its end is known.
         weight_gb: weight bytes / 1e9 by precision, as served.
         kv_bytes_per_token: bytes of KV cache a token takes at bf16 over all layers.
+        state_bytes_per_request: bytes that a request takes whatever its length (recurrent state, attention windows).
     """
 
     name: Name
@@ -51,6 +52,7 @@ class Model(Spec):
     eos_token_ids: Annotated[tuple[int, ...], Sequence] = ()
     weight_gb: Mapping[str, float] = {}
     kv_bytes_per_token: int | None = None
+    state_bytes_per_request: Annotated[int, Field(ge=0)] = 0
     source: Text
 
 

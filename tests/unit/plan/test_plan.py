@@ -145,6 +145,14 @@ def test_memory_counts_weights_once_a_rank_and_every_running_request_in_full():
     assert found.fits is False
 
 
+def test_state_that_does_not_grow_is_kept_once_more_for_every_draft_token():
+    model = MODEL.model_copy(update={"state_bytes_per_request": 90_000_000})
+    off, mtp = (memory(run) for run in off_and_mtp(sweep_with(model=model)))
+
+    assert 64 * 90e6 * 3 / 1e9 == pytest.approx(mtp.kv_gb - off.kv_gb)
+    assert 64 * 90e6 / 1e9 == pytest.approx(off.kv_gb - memory(off_and_mtp(sweep_with())[0]).kv_gb)
+
+
 def test_memory_that_is_not_known_says_why():
     found = memory(sweep_with(precision="bf16").all_runs()[0])
 
