@@ -21,6 +21,10 @@ def example(request, tmp_path) -> tuple[Path, Path]:
     return request.param, copied
 
 
+def rows(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "points.jsonl").read_text().splitlines()]
+
+
 def test_score_reproduces_every_row(example):
     committed, copied = example
     for point in copied.glob("*/*/point.json"):
@@ -30,7 +34,12 @@ def test_score_reproduces_every_row(example):
     done = rescore(copied)
 
     assert done.points == len((committed / "points.jsonl").read_text().splitlines())
-    assert (committed / "points.jsonl").read_text() == (copied / "points.jsonl").read_text()
+    for expected, scored in zip(rows(committed), rows(copied), strict=True):
+        assert expected.keys() == scored.keys()
+        for name, value in expected.items():
+            # The last binary digit of a sum hangs on the vector instructions of the machine.
+            same = pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+            assert same == scored[name], name
 
 
 def test_compare_reproduces_every_table(example):
