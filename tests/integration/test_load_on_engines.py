@@ -1,4 +1,4 @@
-"""The load on the real vLLM on CPU, both arms: every token that the server counts is a token that was recorded."""
+"""The load on the emulator and on the real vLLM, both arms: every token that the server counts was recorded."""
 
 import asyncio
 import os
@@ -14,9 +14,7 @@ from harness.prompts import PromptStream
 from harness.records import EngineCounters
 from harness.rundir import AttemptDir
 from harness.server import Server, serve
-from harness.spec import Mtp, Point, Run, Workload
-
-pytestmark = pytest.mark.vllm
+from harness.spec import EngineSpec, Mtp, Point, Run, Workload
 
 SWEEP = Path(__file__).parents[2] / "configs" / "sweeps" / "tiny-vllm-cpu.yaml"
 WORKLOAD = Workload(name="w", isl=64, osl=40)
@@ -47,11 +45,15 @@ class Arm:
     died: load.Measurement
 
 
-@pytest.fixture(scope="module")
-def arms(vllm_venv, tmp_path_factory) -> dict[str, Arm]:
-    off = next(run for run in config.load(SWEEP).all_runs() if run.is_off)
+@pytest.fixture(scope="module", params=["emulator", pytest.param("vllm", marks=pytest.mark.vllm)])
+def arms(request, tmp_path_factory) -> dict[str, Arm]:
+    off = next(run for run in config.load(SWEEP, engine=request.param).all_runs() if run.is_off)
+    if request.param == "vllm":
+        request.getfixturevalue("vllm_venv")  # the sweep names it
+    else:
+        off = off.model_copy(update={"engine": EngineSpec(name="emulator", args=("--profile", "h100-like"))})
     mtp = off.model_copy(update={"mtp": Mtp(draft_tokens=2)})
-    folder = tmp_path_factory.mktemp("vllm-load")
+    folder = tmp_path_factory.mktemp("load")
     return {run.mtp.label: asyncio.run(observe(run, AttemptDir(folder / run.mtp.label))) for run in (off, mtp)}
 
 
