@@ -11,7 +11,7 @@ Imports point down only; a module may import those of lower floors:
     1  spec records samplefile
     2  metrics engines corpus prompts launch emulator
     3  config rundir provenance checks server
-    4  load plan prefetch progress
-    5  scoring sweep
+    4  load now plan prefetch progress
+    5  scoring status sweep
     6  cli
 """

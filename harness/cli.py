@@ -118,6 +118,14 @@ def run(
         raise PointsInvalid(f"{invalid} of {len(rows)} points are invalid: the reasons stand in {folder}/points.jsonl")
 
 
+@app.command(epilog="Example: mtpbench status results/quickstart")
+def status(results: Results) -> None:
+    """Show what is done, running, invalid and why, and the time left; from the files alone."""
+    from harness.status import read, render
+
+    print(render(read(results)))
+
+
 @app.command(epilog="Example: mtpbench score results/quickstart")
 def score(results: Results) -> None:
     """Compute every row anew from the raw samples; needs no GPU."""

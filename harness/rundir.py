@@ -166,6 +166,11 @@ class AttemptDir:
         return self.path / "provenance.json"
 
     @property
+    def now(self) -> Path:
+        """What it is being used for: written anew whenever that changes."""
+        return self.path / "now.json"
+
+    @property
     def configuration(self) -> Path:
         """What the server reported of itself."""
         return self.path / "configuration.json"

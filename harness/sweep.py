@@ -22,6 +22,7 @@ from harness import config, load, prompts
 from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
+from harness.now import leave_note
 from harness.progress import Progress
 from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
@@ -95,19 +96,26 @@ async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
     folder = work.results.run(run.key)
     write_text(folder.run, run.model_dump_json(indent=1) + "\n")
     attempt = folder.new_attempt()
-    work.progress.starting(run, points[0].launch)
+    launch = points[0].launch
+    work.progress.starting(run, launch)
+    leave_note(attempt, launch, "starting")
+    ready_s = None
     try:
         async with serve(run, attempt, on_wait=partial(work.progress.waiting, run)) as server:
-            work.progress.ready(run, server.ready_s)
+            ready_s = server.ready_s
+            work.progress.ready(run, ready_s)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
             for point in points:
                 await _settle(server)
+                leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
                 if await _measure_point(work, server, attempt.number, stream, point) == "server_died":
                     break
     except ServerDied:
         # Between two points nothing is lost; but a server that dies before its first point will do so again.
         if not work.files(points[0]).done:
             raise
+    finally:
+        leave_note(attempt, launch, "stopped", ready_s=ready_s)
     return sum(work.files(point).done for point in points)
 
 

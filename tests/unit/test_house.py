@@ -14,8 +14,8 @@ HARNESS = (
     {"spec", "records", "samplefile"},
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator"},
     {"config", "rundir", "provenance", "checks", "server"},
-    {"load", "plan", "prefetch", "progress"},
-    {"scoring", "sweep"},
+    {"load", "now", "plan", "prefetch", "progress"},
+    {"scoring", "status", "sweep"},
     {"cli"},
 )
 ANALYSIS = (
