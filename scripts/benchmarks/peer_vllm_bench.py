@@ -1,7 +1,7 @@
 """Do mtpbench and `vllm bench serve` say the same of one server? Output tok/s and TPOT side by side, to the number.
 
-For each arm one server of vLLM on the CPU; on it both clients take turns: same prompts, same concurrency. The peer runs
-in three ways, so that whatever it says otherwise can be laid to a cause:
+For each arm one server of vLLM, on the CPU unless another sweep is named; on it both clients take turns: same prompts,
+same concurrency. The peer runs in three ways, so that whatever it says otherwise can be laid to a cause:
 
     as it comes    all users start at once with equal lengths, so they stay in step
     our starts     the first request of each user has the length that mtpbench gives it: users are out of step
@@ -89,12 +89,14 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sweep", type=Path, default=Path("crossover-vllm-cpu"), help="whose server is asked")
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--isl", type=int, default=32)
     parser.add_argument("--osl", type=int, default=32)
     parser.add_argument("--window", type=float, default=10.0, help="mtpbench's shortest window, seconds")
     parser.add_argument("--rounds", type=int, default=3, help="at least 3")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="of running the peer")
+    parser.add_argument("--arms", nargs="+", help="labels, such as off and mtp3-al3.39; left out, both")
     parser.add_argument("-o", "--output", type=Path, help="JSON file for every figure")
     return parser.parse_args()
 
@@ -105,10 +107,11 @@ async def _bench(options: argparse.Namespace) -> dict[str, Any]:
     report = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load_average_before": round(load_average, 2)},
+        "sweep": sweep.name,
         "asked": {name: getattr(options, name) for name in ("concurrency", "isl", "osl", "window", "rounds")},
     }
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
-        for run in sweep.all_runs():
+        for run in _runs(sweep, options.arms):
             async for arm in _arm(sweep, run, options, Path(folder)):
                 report["arms"] = [*done, arm]
                 if options.output:
@@ -117,14 +120,22 @@ async def _bench(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def _runs(sweep: Sweep, arms: Sequence[str] | None) -> list[Run]:
+    labels = [run.mtp.label for run in sweep.all_runs()]
+    unknown = set(arms or ()) - set(labels)
+    if unknown:
+        raise MtpbenchError(f"--arms: no {', '.join(sorted(unknown))}; there are {', '.join(labels)}")
+    return [run for run in sweep.all_runs() if arms is None or run.mtp.label in arms]
+
+
 def _cpu() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _sweep(options: argparse.Namespace) -> Sweep:
-    """The packaged sweep of the CPU server, at one concurrency and with the lengths asked for."""
-    sweep = config.load(Path("crossover-vllm-cpu"))
+    """The sweep that names the server, at one concurrency and with the lengths asked for."""
+    sweep = config.load(options.sweep)
     lengths = {"name": f"{options.isl}x{options.osl}", "isl": options.isl, "osl": options.osl}
     return sweep.model_copy(
         update={
@@ -204,7 +215,8 @@ async def _ours(bench: Bench) -> dict[str, Any]:
         "output_tok_s": speed.value,
         "output_tok_s_interval": [speed.lo, speed.hi],
         "tpot_ms": 1e3 * tpot.value,
-        "tpot_ms_interval": [1e3 * tpot.lo, 1e3 * tpot.hi],
+        # A server's first, cold window may be too short for an interval.
+        "tpot_ms_interval": None if tpot.lo is None else [1e3 * tpot.lo, 1e3 * tpot.hi],
         "whole_run_output_tok_s": values["inferencex_output_tok_s_gpu"],
         **{name: values[name] for name in ("window_s", "requests", "held_concurrency", "isl_served")},
         "acceptance_length": values["acceptance_length"],
@@ -306,7 +318,7 @@ def _verdict(lo: float, hi: float) -> bool | None:
 
 def _text(report: Row) -> str:
     asked = ", ".join(f"{name} {value:g}" for name, value in report["asked"].items())
-    return "\n\n".join([asked, *(_arm_text(arm) for arm in report["arms"])])
+    return "\n\n".join([f"{report['sweep']}: {asked}", *(_arm_text(arm) for arm in report["arms"])])
 
 
 def _arm_text(arm: Row) -> str:
