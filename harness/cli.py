@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="What does multi-token prediction buy over Off on this model and GPU, at the same speed for the user?",
     epilog="Exit codes: 0 good, 1 a bug of mtpbench, 2 your file or flag, 3 the server did not come up, "
-    "4 some points are invalid, 130 interrupted.",
+    "or could not on this machine, 4 some points are invalid, 130 interrupted.",
 )
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep's YAML file.")]
@@ -40,6 +40,13 @@ class Format(StrEnum):
 
     MD = "md"
     CSV = "csv"
+    JSON = "json"
+
+
+class Shape(StrEnum):
+    """Formats of what is not a comparison."""
+
+    TEXT = "text"
     JSON = "json"
 
 
@@ -81,6 +88,31 @@ def plan(sweep: SweepFile, engine: EngineName = None) -> None:
     from harness.plan import render
 
     print(render(make_plan(config.load(sweep, engine=engine))))
+
+
+@app.command(epilog="Exit code 3 when something blocks, 0 otherwise.\n\nExample: mtpbench doctor my-sweep.yaml")
+def doctor(
+    sweep: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SWEEP]", help="Look at what this sweep needs; without it, at the machine."),
+    ] = None,
+    *,
+    engine: EngineName = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where results will be written.")] = Path("results"),
+    online: Annotated[bool, typer.Option("--online", help="Ask the model hub too; without it nothing leaves.")] = False,
+    output_format: Annotated[Shape, typer.Option("--format", help="Of the report.")] = Shape.TEXT,
+) -> None:
+    """Say what this machine has for measuring, what is wrong with it, and what to do; change nothing."""
+    from harness import config
+    from harness.doctor import Scene, State, examine
+    from harness.doctor.text import rendered, verdict
+    from harness.errors import MachineUnfit
+
+    asked = None if sweep is None else config.load(sweep, engine=engine)
+    report = examine(Scene(sweep=asked, folder=output, online=online))
+    print(report.json() if output_format is Shape.JSON else rendered(report))
+    if report.having(State.BLOCKS):
+        raise MachineUnfit(verdict(report))
 
 
 @app.command(epilog="Example: mtpbench prefetch configs/sweeps/tiny-vllm-cpu.yaml")

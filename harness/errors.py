@@ -8,6 +8,7 @@
     │   └── NotComparable     two arms that differ in more than MTP; names the fields
     ├── ServerError       3   the server or the cluster did not come up, or is gone
     │   ├── EngineMissing     the engine's executable or environment is not there
+    │   ├── MachineUnfit      `doctor` found what keeps a server from starting
     │   ├── ServerNotReady    no answer in time, or the process died before it was ready
     │   └── ServerDied        the process ended while it was needed
     └── PointsInvalid     4   the sweep ran, but some points can't be used
@@ -62,6 +63,10 @@ class ServerError(MtpbenchError):
 
 class EngineMissing(ServerError):
     """The engine's executable or environment is not there."""
+
+
+class MachineUnfit(ServerError):
+    """Something about this machine keeps a server from starting, or its numbers from being believed."""
 
 
 class ServerNotReady(ServerError):

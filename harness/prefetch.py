@@ -78,20 +78,40 @@ def download_command(wanted: Wanted, python: str) -> list[str]:
     return [python, "-c", DOWNLOAD, json.dumps(asked)]
 
 
-def _staged(wanted: Wanted) -> str:
-    return _looked_at(wanted) if is_local(wanted.place) else _downloaded(wanted)
+def looked_at(folder: Path, *, weights: bool) -> str:
+    """What lies in a folder that a model is served from, in a line.
 
-
-def _looked_at(wanted: Wanted) -> str:
-    folder = Path(expand(wanted.place))
+    Raises:
+        UserError: files are missing.
+    """
     if not (folder / "config.json").is_file() and not (folder / "tokenizer_config.json").is_file():
         raise UserError(f"{folder}: no config.json there: put the model's files into it, or correct the path")
-    files = [path for pattern in WEIGHTS for path in folder.glob(pattern)]
-    if wanted.weights and not files:
-        raise UserError(f"{folder}: no weight files ({', '.join(WEIGHTS)}): put them there, or use load_format: dummy")
-    if not wanted.weights:
+    if not weights:
         return f"{folder}: there"
+    files = [path for pattern in WEIGHTS for path in folder.glob(pattern) if path.exists()]
+    if not files:
+        raise UserError(f"{folder}: no weight files ({', '.join(WEIGHTS)}): put them there, or use load_format: dummy")
+    missing = sorted(_shards(folder) - {path.name for path in files})
+    if missing:
+        raise UserError(
+            f"{folder}: {len(missing)} weight files of its index are not there, like {missing[0]}: stage it again"
+        )
     return f"{folder}: there, {len(files)} weight files, {number(sum(f.stat().st_size for f in files) / 1e9)} GB"
+
+
+def _shards(folder: Path) -> set[str]:
+    """Names of all files that the weights are spread over, where an index says so.
+
+    Source: https://huggingface.co/docs/transformers/big_models (sharded checkpoints).
+    """
+    indices = [json.loads(path.read_text()) for path in folder.glob("*.safetensors.index.json") if path.exists()]
+    return {str(name) for index in indices for name in index["weight_map"].values()}
+
+
+def _staged(wanted: Wanted) -> str:
+    if is_local(wanted.place):
+        return looked_at(Path(expand(wanted.place)), weights=wanted.weights)
+    return _downloaded(wanted)
 
 
 def _downloaded(wanted: Wanted) -> str:

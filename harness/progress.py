@@ -1,7 +1,7 @@
 """What a person sees while a sweep runs: one plain line a point, and on a terminal a bar for what is running.
 
-Everything goes to stderr. Knows nothing of servers, sockets or files: it is told what happens. The only importer of
-rich, which it leaves alone when stderr is not a terminal.
+Everything goes to stderr. Knows nothing of servers, sockets or files: it is told what happens. Imports rich, but leaves
+it alone when stderr is not a terminal.
 """
 
 import sys

@@ -17,7 +17,7 @@ from harness.provenance.gpus import Gpu, visible_gpus
 from harness.provenance.weights import Weights, served_weights
 from harness.spec import Run
 
-__all__ = ["Git", "Gpu", "Provenance", "Weights", "collect", "with_server"]
+__all__ = ["Git", "Gpu", "Provenance", "Weights", "collect", "cpu_model", "packages_of", "with_server"]
 
 logger = logging.getLogger(__name__)
 
@@ -129,13 +129,13 @@ def collect(run: Run, program: str | None) -> Provenance:
         mtpbench=importlib.metadata.version("mtpbench"),
         git=_git(Path(__file__).parents[2]),
         node=platform.node(),
-        cpu=_cpu(),
+        cpu=cpu_model(),
         cores=len(os.sched_getaffinity(0)),
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         kernel=platform.release(),
         load_average=os.getloadavg(),
         gpus=visible_gpus(),
-        packages={} if program is None else _packages(Path(program)),
+        packages={} if program is None else packages_of(Path(program)),
         image=run.engine.image,
     )
 
@@ -145,7 +145,8 @@ def with_server(provenance: Provenance, run: Run, version: str) -> Provenance:
     return msgspec.structs.replace(provenance, engine_version=version, weights=served_weights(run))
 
 
-def _cpu() -> str:
+def cpu_model() -> str:
+    """The processor's name as it gives it; its architecture where it gives none."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -166,7 +167,7 @@ def _git(root: Path) -> Git:
     return Git(commit=commit, dirty=bool(changes.strip()))
 
 
-def _packages(program: Path) -> dict[str, str]:
+def packages_of(program: Path) -> dict[str, str]:
     """Versions in the environment of a Python program, asked of its own interpreter."""
     python = _interpreter(program)
     if python is None:

@@ -33,7 +33,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 
 def served_weights(run: Run) -> Weights | None:
     """The files behind a Run's model; None when they are not on this machine (yet)."""
-    commit, folder = (None, Path(expand(run.model.weights))) if is_local(run.model.weights) else _in_cache(run)
+    commit, folder = _place(run)
     if folder is None or not folder.is_dir():
         return None
     config = folder / "config.json"
@@ -46,24 +46,32 @@ def served_weights(run: Run) -> Weights | None:
     )
 
 
-def _in_cache(run: Run) -> tuple[str | None, Path | None]:
-    """Commit and folder of a hub model.
+def hub_folder(repository: str, revision: str | None) -> tuple[str | None, Path | None]:
+    """Commit of a hub's model and the folder that it was staged in; None and None when it never was.
 
     Source: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """
-    revision = run.revision or run.model.revision or "main"
-    repository = _hub_cache() / f"models--{run.model.weights.replace('/', '--')}"
-    ref = repository / "refs" / revision
-    if _COMMIT.fullmatch(revision):
-        commit = revision
+    asked = revision or "main"
+    kept = hub_cache() / f"models--{repository.replace('/', '--')}"
+    ref = kept / "refs" / asked
+    if _COMMIT.fullmatch(asked):
+        commit = asked
     elif ref.is_file():
         commit = ref.read_text().strip()
     else:
         return None, None
-    return commit, repository / "snapshots" / commit
+    return commit, kept / "snapshots" / commit
 
 
-def _hub_cache() -> Path:
+def _place(run: Run) -> tuple[str | None, Path | None]:
+    model = run.model
+    if is_local(model.weights):
+        return None, Path(expand(model.weights))
+    return hub_folder(model.weights, run.revision or model.revision)
+
+
+def hub_cache() -> Path:
+    """Where the hub's library keeps what it has downloaded."""
     if "HF_HUB_CACHE" in os.environ:
         return Path(os.environ["HF_HUB_CACHE"])
     home = os.environ.get("XDG_CACHE_HOME", "~/.cache")

@@ -1,6 +1,5 @@
 """The command line: what it says, where it says it, and how it ends."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,20 +7,6 @@ import pytest
 from harness import cli, config
 
 VERBS = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
-
-
-@pytest.fixture
-def mtpbench(monkeypatch, capsys):
-    """Run a command in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mtpbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.mark.parametrize("verb", VERBS)

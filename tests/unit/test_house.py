@@ -15,7 +15,7 @@ HARNESS = (
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator"},
     {"config", "rundir", "provenance", "checks", "server"},
     {"load", "now", "plan", "prefetch", "progress"},
-    {"scoring", "status", "sweep"},
+    {"scoring", "status", "sweep", "doctor"},
     {"cli"},
 )
 ANALYSIS = (
@@ -97,8 +97,8 @@ def test_only_config_knows_yaml():
     assert {"harness.config"} == rooms_that_import("yaml")
 
 
-def test_only_progress_knows_rich():
-    assert {"harness.progress"} == rooms_that_import("rich")
+def test_only_what_speaks_to_a_terminal_knows_rich():
+    assert {"harness.progress", "harness.doctor"} == rooms_that_import("rich")
 
 
 def test_engines_are_never_imported():

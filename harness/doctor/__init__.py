@@ -1,0 +1,37 @@
+"""`mtpbench doctor`: what this machine has for measuring, what is wrong with each thing, and what to do about it.
+
+    finding     one thing that was looked at, and what is looked at for what
+    machine     cores, clock, company, priority
+    limits      files, memory, disk, ports
+    hardware    GPUs before any library is asked
+    engines     engines, their PyTorch; Slurm
+    models      weights, and the hub
+    text        the table that a person reads
+
+It starts no server and changes nothing. Without a sweep it looks at the machine; with one, at what that sweep needs.
+"""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterator
+
+from harness.doctor.engines import engines
+from harness.doctor.finding import Finding, Report, Scene, State
+from harness.doctor.hardware import hardware
+from harness.doctor.limits import limits
+from harness.doctor.machine import machine
+from harness.doctor.models import models
+
+__all__ = ["Finding", "Report", "Scene", "State", "examine"]
+
+LOOKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (machine, limits, hardware, engines, models)
+
+
+def examine(scene: Scene) -> Report:
+    """Look at everything, in the order in which it is shown."""
+    return Report(
+        mtpbench=importlib.metadata.version("mtpbench"),
+        node=platform.node(),
+        sweep=None if scene.sweep is None else scene.sweep.name,
+        findings=tuple(finding for look in LOOKS for finding in look(scene)),
+    )
