@@ -9,7 +9,7 @@ Imports point down only; a module may import those of lower floors:
 
     0  errors units stats front paths
     1  spec records samplefile
-    2  metrics engines corpus prompts launch emulator
+    2  metrics engines corpus prompts launch emulator power
     3  config rundir provenance checks server
     4  load now plan prefetch progress
     5  scoring status sweep doctor

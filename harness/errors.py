@@ -4,6 +4,7 @@
     ├── UserError         2   the user's file, flag or folder; says where, what, and what to do
     │   ├── ConfigError       a fault in a YAML file, one `file:line:col: path: what` a line
     │   ├── LockMismatch      `run` into a folder that another sweep made; carries the difference
+    │   ├── NoMeter           the GPUs' power can't be read; says why, and the remedy
     │   ├── ResultsError      a results file that can't be read or mixes schema versions
     │   └── NotComparable     two arms that differ in more than MTP; names the fields
     ├── ServerError       3   the server or the cluster did not come up, or is gone
@@ -41,6 +42,10 @@ class LockMismatch(UserError):
 
 class ResultsError(UserError):
     """A results file can't be read as one of ours."""
+
+
+class NoMeter(UserError):
+    """The power of the GPUs can't be read here."""
 
 
 class NotComparable(UserError):

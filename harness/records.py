@@ -136,22 +136,6 @@ class EngineCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     prefix_cache_hits: float | None = None
 
 
-class PowerSample(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of one GPU.
-
-    Attributes:
-        t_ns: middle of the reading, CLOCK_MONOTONIC.
-        gpu: UUID.
-        power_w: board power of the moment.
-        energy_j: the board's energy counter.
-    """
-
-    t_ns: int
-    gpu: str
-    power_w: float | None
-    energy_j: float | None
-
-
 class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How well the load's own process kept up, from the first request to the last.
 

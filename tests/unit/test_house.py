@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 HARNESS = (
     {"errors", "units", "stats", "front", "paths"},
     {"spec", "records", "samplefile"},
-    {"metrics", "engines", "corpus", "prompts", "launch", "emulator"},
+    {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {"load", "now", "plan", "prefetch", "progress"},
     {"scoring", "status", "sweep", "doctor"},

@@ -1,0 +1,51 @@
+"""The meter of a vendor, and the GPUs that a server will take: both asked in a process that may load its library."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from harness.errors import NoMeter
+from harness.power import visible
+from harness.power.meter import Meter
+from harness.power.stream import Device
+from harness.spec import Vendor
+
+Choose = Callable[[Sequence[Device], Mapping[str, str]], tuple[str, ...]]
+
+
+class Maker(NamedTuple):
+    """What differs between vendors.
+
+    Attributes:
+        open: its meter, in this process.
+        visible: the GPUs that a process sees with an environment, in its order.
+        order: variables that make this order certain, for servers that are started here.
+    """
+
+    open: Callable[[], Meter]
+    visible: Choose
+    order: Mapping[str, str]
+
+
+def _nvidia() -> Meter:
+    try:
+        from harness.power.nvidia import NvidiaMeter
+    except ModuleNotFoundError as error:
+        raise NoMeter(f"{error}: pip install 'mtpbench[nvidia]'") from error
+    return NvidiaMeter()
+
+
+MAKERS: Mapping[Vendor, Maker] = {
+    Vendor.NVIDIA: Maker(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+}
+
+
+def asked_gpus(vendor: Vendor, devices: Sequence[Device], env: Mapping[str, str], count: int) -> tuple[str, ...]:
+    """The GPUs that a server of `count` takes: the first that its environment shows it.
+
+    Raises:
+        NoMeter: it sees fewer.
+    """
+    seen = MAKERS[vendor].visible(devices, env)
+    if len(seen) < count:
+        raise NoMeter(f"the server needs {count} GPUs (tp x pp x dp) but its environment shows it {len(seen)}")
+    return tuple(dict.fromkeys(seen[:count]))
