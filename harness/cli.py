@@ -136,6 +136,9 @@ def run(
         str | None, typer.Option("--only", metavar="GLOB", help="Points whose <run key>/<point> matches.")
     ] = None,
     retry_invalid: Annotated[bool, typer.Option("--retry-invalid", help="Measure invalid points again.")] = False,
+    require_power: Annotated[
+        bool, typer.Option("--require-power", help="A point without good power figures is invalid.")
+    ] = False,
 ) -> None:
     """Measure a sweep. The same command again goes on where the last one stopped."""
     from harness import config
@@ -143,7 +146,7 @@ def run(
 
     asked = config.load(sweep, engine=engine)
     folder = output or Path("results") / asked.name
-    rows = _with_uvloop(run_sweep(asked, folder, only=only, retry_invalid=retry_invalid))
+    rows = _with_uvloop(run_sweep(asked, folder, only=only, retry_invalid=retry_invalid, power_required=require_power))
     _show(folder)
     invalid = sum(bool(row["invalid"]) for row in rows)
     if invalid:

@@ -152,20 +152,6 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     realtime: bool = False
 
 
-class Energy(msgspec.Struct, frozen=True, kw_only=True):
-    """Energy that was used within a Window.
-
-    Attributes:
-        total_j: all GPUs of the Run together.
-        blocks_j: the same for each of the Window's blocks.
-        scope: what was measured, such as `gpu-board`.
-    """
-
-    total_j: float
-    blocks_j: tuple[float, ...]
-    scope: str
-
-
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """The steady part of a Point, cut out of the raw samples.
 

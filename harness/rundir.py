@@ -171,6 +171,26 @@ class AttemptDir:
         return self.path / "now.json"
 
     @property
+    def power(self) -> Path:
+        """Power readings of the whole start, from before the server ran to after it ended."""
+        return self.path / "power.jsonl"
+
+    @property
+    def idle_bare(self) -> Path:
+        """Those of the time before the server was started."""
+        return self.path / "idle-bare.jsonl"
+
+    @property
+    def idle_loaded(self) -> Path:
+        """Those of the time when it was ready and had no request."""
+        return self.path / "idle-loaded.jsonl"
+
+    @property
+    def power_log(self) -> Path:
+        """What the process that reads power said."""
+        return self.path / "power.log"
+
+    @property
     def configuration(self) -> Path:
         """What the server reported of itself."""
         return self.path / "configuration.json"

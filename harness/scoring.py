@@ -13,10 +13,16 @@ import msgspec
 from harness import checks, config, metrics
 from harness.errors import ResultsError
 from harness.load import steady
-from harness.records import ClientHealth, Configuration, PointResult, Samples, read_counters
+from harness.power.evidence import Power, evidence
+from harness.power.records import Metering
+from harness.power.stream import Stream, read
+from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
 from harness.rundir import AttemptDir, PointDir, SweepDir, read_json
 from harness.samplefile import read_meta, sample_batches
-from harness.spec import Point, Sweep, expand
+from harness.spec import Point, Sweep, WindowSpec, expand
+
+POWER_WINDOW_S = 60.0
+"""Shortest window where power is reported: what 0.1 s at an edge may hide is then under 0.2 % of it."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +35,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         aborted: None, or why the load was given up.
         health: how well the client kept up.
         counter_failures: readings of the server's counters that failed, as they were said.
+        metering: which GPUs were metered; None where nothing was to be.
+        power_required: whether a point without good power figures is invalid.
     """
 
     attempt: int
@@ -37,6 +45,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     aborted: str | None = None
     health: ClientHealth | None = None
     counter_failures: tuple[str, ...] = ()
+    metering: Metering | None = None
+    power_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +81,13 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         return sample_batches(files.requests)
 
     window = steady.find(
-        batches, concurrency=point.concurrency, spec=sweep.window, target_pct=sweep.target_half_width_pct
+        batches,
+        concurrency=point.concurrency,
+        spec=window_spec(sweep, facts.metering),
+        target_pct=sweep.target_half_width_pct,
     )
-    scored = metrics.score(point, batches, counters, window)
+    power = _power(files, attempt, facts.metering, window)
+    scored = metrics.score(point, batches, counters, window, power=power)
     verdicts = checks.judge(
         point,
         scored,
@@ -84,9 +98,11 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         aborted=facts.aborted,
         demo=sweep.demo,
         health=facts.health,
+        power=power,
+        power_required=facts.power_required,
     )
     result = PointResult(
-        identity=_identity(sweep, point, facts, attempt),
+        identity={**_identity(sweep, point, facts, attempt), "power_scope": power.scope if power else None},
         estimates=scored.estimates,
         blocks=scored.blocks,
         stamps=_stamps(sweep, attempt),
@@ -122,6 +138,14 @@ def rescore(folder: Path) -> Rescored:
     return Rescored(points=len(points), changed=sum(after[key] != before.get(key) for key in after))
 
 
+def window_spec(sweep: Sweep, metering: Metering | None) -> WindowSpec:
+    """How long a point is measured: longer where power is, for the sensors' own delay at both edges."""
+    if sweep.demo or metering is None or not metering.asked:
+        return sweep.window
+    least_s = min(max(sweep.window.min_s, POWER_WINDOW_S), sweep.window.max_s)
+    return sweep.window.model_copy(update={"min_s": least_s})
+
+
 def expected_prompt_hash(sweep: Sweep, results: SweepDir) -> object:
     """The prompt stream's hash in the sweep's first measured point: all others must have the same."""
     for point in expand(sweep):
@@ -133,6 +157,22 @@ def expected_prompt_hash(sweep: Sweep, results: SweepDir) -> object:
 
 def _rows(results: SweepDir) -> dict[Path, object]:
     return {files.path: read_json(files.point).get("row") for files in results.done()}
+
+
+def _power(files: PointDir, attempt: AttemptDir, metering: Metering | None, window: Window | NoWindow) -> Power | None:
+    if metering is None or isinstance(window, NoWindow):
+        return None
+    return evidence(
+        metering,
+        _stream(files.power),
+        window,
+        bare=_stream(attempt.idle_bare),
+        loaded=_stream(attempt.idle_loaded),
+    )
+
+
+def _stream(path: Path) -> Stream | None:
+    return read(path) if path.exists() else None
 
 
 def _configuration(attempt: AttemptDir) -> Configuration | None:

@@ -6,9 +6,10 @@ dies: the point in flight is then a row that says so, the rest of the launch is 
 
 import asyncio
 import logging
+import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -19,18 +20,21 @@ from pathlib import Path
 import msgspec
 
 from harness import config, load, prompts
-from harness.errors import ServerDied, UserError
+from harness.errors import NoMeter, ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
 from harness.now import leave_note
+from harness.power.open import MAKERS
+from harness.power.records import Metering
+from harness.power.session import Session, metered
 from harness.progress import Progress
 from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
-from harness.rundir import PointDir, SweepDir, atomic, write_text
+from harness.rundir import AttemptDir, PointDir, SweepDir, atomic, write_text
 from harness.samplefile import write_samples
-from harness.scoring import Measured, score_point
+from harness.scoring import Measured, score_point, window_spec
 from harness.server import Server, serve
-from harness.spec import Point, Sweep, expand
+from harness.spec import Point, Run, Sweep, expand
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +44,19 @@ _SETTLE_LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step needs: the sweep, where it lands, and who watches."""
+    """What every step needs: the sweep, where it lands, who watches, and whether power must be had."""
 
     sweep: Sweep
     results: SweepDir
     progress: Progress
+    power_required: bool
 
     def files(self, point: Point) -> PointDir:
         return self.results.run(point.run.key).point(point.folder)
 
 
 async def run_sweep(
-    sweep: Sweep, folder: Path, *, only: str | None = None, retry_invalid: bool = False
+    sweep: Sweep, folder: Path, *, only: str | None = None, retry_invalid: bool = False, power_required: bool = False
 ) -> list[dict[str, object]]:
     """Measure what is missing of a sweep.
 
@@ -60,12 +65,14 @@ async def run_sweep(
         folder: where the results lie or will lie.
         only: a glob over `<run key>/<point>`; other points are left for another time.
         retry_invalid: measure points again whose row is invalid.
+        power_required: make a point without good power figures invalid, and start nothing without a meter.
 
     Returns:
         All rows of the folder, those of earlier calls included.
 
     Raises:
         UserError: the folder is in use or another sweep's, or `only` matches nothing.
+        NoMeter: power is required and can't be read.
         ServerError: a server did not come up; what was measured before stays.
     """
     results = SweepDir(folder)
@@ -77,7 +84,7 @@ async def run_sweep(
             _forget_invalid(results)
         todo = [point for point in asked if not results.run(point.run.key).point(point.folder).done]
         with Progress(total=len(asked), done=len(asked) - len(todo)) as progress:
-            work = _Work(sweep, results, progress)
+            work = _Work(sweep, results, progress, power_required)
             todo = _score_leftovers(work, todo)
             for _, points in groupby(todo, key=lambda point: (point.run.key, point.launch)):
                 await _measure_launch(work, list(points))
@@ -101,14 +108,20 @@ async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
     leave_note(attempt, launch, "starting")
     ready_s = None
     try:
-        async with serve(run, attempt, on_wait=partial(work.progress.waiting, run)) as server:
+        async with (
+            _power(work, run, attempt) as power,
+            serve(run, attempt, on_wait=partial(work.progress.waiting, run)) as server,
+        ):
             ready_s = server.ready_s
             work.progress.ready(run, ready_s)
+            if power is not None:
+                await power.served(server.endpoint.pid)
+                await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
             for point in points:
                 await _settle(server)
                 leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
-                if await _measure_point(work, server, attempt.number, stream, point) == "server_died":
+                if await _measure_point(work, server, attempt.number, stream, point, power) == "server_died":
                     break
     except ServerDied:
         # Between two points nothing is lost; but a server that dies before its first point will do so again.
@@ -119,9 +132,32 @@ async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
     return sum(work.files(point).done for point in points)
 
 
-async def _measure_point(work: _Work, server: Server, attempt: int, stream: PromptStream, point: Point) -> str | None:
+@asynccontextmanager
+async def _power(work: _Work, run: Run, attempt: AttemptDir) -> AsyncIterator[Session | None]:
+    """The GPUs' power, first while they are idle; None where there is none to be had.
+
+    A server that was started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says:
+    it is metered only where power is required, for a trial.
+    """
+    vendor, engine, required = run.gpu.vendor, run.engine, work.power_required
+    unknown = vendor not in MAKERS or engine.endpoint is not None
+    if unknown and required:
+        raise NoMeter(f"{run.key}: power is required, but its GPUs are not known or have no meter")
+    if unknown or (engine.name == "emulator" and not required):
+        yield None
+        return
+    env = {**os.environ, **engine.env}
+    async with metered(vendor, run.parallel.gpus, env, attempt.power, attempt.power_log, required=required) as power:
+        await power.idle(work.sweep.idle_power_s, attempt.idle_bare)
+        yield power
+
+
+async def _measure_point(
+    work: _Work, server: Server, attempt: int, stream: PromptStream, point: Point, power: Session | None
+) -> str | None:
     """Measure, save raw, score, show; why the load was given up, if it was."""
-    stop = StopRule(point.concurrency, work.sweep.window, work.sweep.target_half_width_pct)
+    window = window_spec(work.sweep, power.metering if power else None)
+    stop = StopRule(point.concurrency, window, work.sweep.target_half_width_pct)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     measured = await load.measure(
         server.engine,
@@ -133,6 +169,7 @@ async def _measure_point(work: _Work, server: Server, attempt: int, stream: Prom
         eos_ids=frozenset(point.run.model.eos_token_ids),
         on_progress=lambda now: work.progress.measuring(point, now.elapsed_s, stop.expected_s, f"{now.finished} done"),
     )
+    metering = await _keep_power(work.files(point), measured, power)
     facts = Measured(
         attempt=attempt,
         started=started,
@@ -140,10 +177,19 @@ async def _measure_point(work: _Work, server: Server, attempt: int, stream: Prom
         aborted=measured.aborted,
         health=measured.health,
         counter_failures=measured.counter_failures,
+        metering=metering,
+        power_required=work.power_required,
     )
     _save(work.files(point), measured, facts)
     _score(work, point)
     return measured.aborted
+
+
+async def _keep_power(files: PointDir, measured: load.Measurement, power: Session | None) -> Metering | None:
+    if power is None or not power.reads:
+        return None if power is None else power.metering
+    with atomic(files.power) as partial_file:
+        return await power.keep(partial_file, measured.started_ns, measured.stopped_ns)
 
 
 def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:

@@ -7,6 +7,8 @@ NS_PER_S = 1_000_000_000
 SECONDS_PER_HOUR = 3600.0
 TOKENS_PER_MTOK = 1e6
 KW_PER_MW = 1000.0
+W_PER_KW = 1000.0
+W_PER_MW = 1e6
 
 MISSING = "\N{EN DASH}"
 """Stands in a table for a number that was not measured; the reason stands in the row."""

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness.power.stream import Device, Header, PowerSample, Reading, Stream
 from harness.records import Configuration, Estimate, PointResult
 from harness.rundir import SweepDir, write_json, write_text
 
@@ -196,3 +197,84 @@ class Made:
 def synthetic():
     """The builder of results folders with known truth."""
     return Made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A GPU whose power is known: it publishes every `period_s`, as an H100 does, and holds what it said until then.
+
+    Attributes:
+        segments: seconds and watts, one after the other; the last one holds.
+        phase_s: when, within a period, it publishes.
+    """
+
+    segments: Sequence[tuple[float, float]] = ((1e9, 400.0),)
+    period_s: float = 0.1
+    phase_s: float = 0.0
+    gpu: str = "GPU-0"
+
+    def watts(self, t_s: float) -> float:
+        for seconds, watts in self.segments:
+            if t_s < seconds:
+                return watts
+            t_s -= seconds
+        return self.segments[-1][1]
+
+    def joules(self, t_s: float) -> float:
+        total = 0.0
+        for seconds, watts in self.segments:
+            total += min(t_s, seconds) * watts
+            t_s -= min(t_s, seconds)
+        return total + t_s * self.segments[-1][1]
+
+    def device(self, **more: object) -> Device:
+        facts = {"name": "NVIDIA H100", "scope": "gpu-board", "energy_unit_j": 1e-3, "index": int(self.gpu[4:])}
+        return Device(gpu=self.gpu, **facts | more)
+
+    def reading(self, t_s: float) -> Reading:
+        published_s = max(0.0, (t_s - self.phase_s) // self.period_s * self.period_s + self.phase_s)
+        second_ago = max(0.0, published_s - 1)
+        mean_w = (self.joules(published_s) - self.joules(second_ago)) / max(published_s - second_ago, 1e-9)
+        return Reading(
+            energy_count=123_456_789 + round(1000 * self.joules(published_s)),
+            power_w=round(self.watts(published_s), 3),
+            average_w=round(mean_w, 3),
+            limit_w=700.0,
+            sm_mhz=1980.0,
+            throttle={"power_cap": 0, "thermal_hardware": 0},
+        )
+
+
+@pytest.fixture
+def power_stream():
+    """Boards read at fixed times from a moment on, as the sampler does."""
+
+    def make(
+        boards: Sequence[Board] = (Board(),), *, start_s: float = 0.0, end_s: float = 20.0, hz: float = 10.0
+    ) -> Stream:
+        devices = tuple(board.device() for board in boards)
+        samples = tuple(
+            PowerSample(
+                **msgspec.structs.asdict(board.reading(t_s)),
+                gpu=board.gpu,
+                t_ns=round(t_s * 1e9),
+                wall_ns=round(t_s * 1e9),
+                took_us=20,
+                sweep=sweep,
+                late_us=0,
+            )
+            for sweep, t_s in enumerate(np.arange(start_s, end_s, 1 / hz).tolist())
+            for board in boards
+        )
+        header = Header(
+            mtpbench="0", meter="nvidia", versions={}, node="n", boot_id="b", hz=hz, t_ns=0, wall_ns=0, devices=devices
+        )
+        return Stream(header=header, samples=samples, damaged=0)
+
+    return make
+
+
+@pytest.fixture
+def board():
+    """`Board`, for tests that say how it differs."""
+    return Board

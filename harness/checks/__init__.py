@@ -12,6 +12,8 @@ from typing import NamedTuple
 from harness.checks import find
 from harness.checks.find import Evidence
 from harness.metrics import Score
+from harness.power.codes import CODES
+from harness.power.evidence import Power
 from harness.records import ClientHealth, Configuration, NoWindow, Window
 from harness.spec import Point
 
@@ -54,8 +56,13 @@ def judge(
     aborted: str | None = None,
     demo: bool = False,
     health: ClientHealth | None = None,
+    power: Power | None = None,
+    power_required: bool = False,
 ) -> Verdicts:
-    """All verdicts on a point, in the order of `CHECKS`; the arguments are those of `Evidence`."""
+    """All verdicts on a point, in the order of `CHECKS`; the arguments are those of `Evidence`.
+
+    What voids the figures of power alone is a warning of the point, unless power was required.
+    """
     evidence = Evidence(
         point=point,
         score=score,
@@ -66,9 +73,14 @@ def judge(
         aborted=aborted,
         demo=demo,
         health=health,
+        power=power,
     )
     found = {code: text for code, check in CHECKS.items() if (text := check.find(evidence)) is not None}
-    void = [code for code in found if CHECKS[code].invalid and not _excused(code, evidence)]
+    void = [
+        code
+        for code in found
+        if (CHECKS[code].invalid and not _excused(code, evidence)) or (power_required and code in CODES)
+    ]
     return Verdicts(tuple(void), tuple(code for code in found if code not in void), found)
 
 
@@ -202,5 +214,21 @@ CHECKS: Mapping[str, Check] = {
             find.draft_share,
             "Over 1 % of the steps had no drafts: the engine turned speculation off for part of the load.",
         ),
+        _warning(
+            "power_capped",
+            find.above("power_capped_share", find.CAPPED_SHARE),
+            "The power limit held clocks down: a real operating point, but look whether it did so in both arms.",
+        ),
+        _warning(
+            "throttled",
+            find.above("throttled_share", find.CAPPED_SHARE),
+            "Heat or the power supply held clocks down: mend the cooling, or expect other numbers on another day.",
+        ),
+        _warning(
+            "foreign_process",
+            find.foreign_process,
+            "Somebody else's process is on the server's GPUs: it takes power, memory and time; end it.",
+        ),
+        *(_warning(code, find.of_power(code), meaning) for code, meaning in CODES.items()),
     )
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.metrics import Score
+from harness.power.evidence import Power
 from harness.records import ClientHealth, Configuration, NoWindow, Window
 from harness.spec import Point
 
@@ -19,6 +20,7 @@ QUEUED_SHARE = 0.05
 PAST_EOS_SHARE = 0.2
 DRAFT_SHARE = 0.99
 BUSY_SHARE = 0.8
+CAPPED_SHARE = 0.01
 
 _ENGINE_ERRORS = frozenset({"http_status", "stream_error", "early_eof", "usage_missing", "usage_mismatch"})
 
@@ -33,6 +35,7 @@ class Evidence:
             there is no other yet.
         aborted: why the load was given up: `server_died`, `failed_requests`.
         health: how the load's own process kept up; None where it was not watched.
+        power: what the GPUs drew; None where nothing was to measure it.
     """
 
     point: Point
@@ -44,6 +47,7 @@ class Evidence:
     aborted: str | None
     demo: bool
     health: ClientHealth | None
+    power: Power | None
 
     def value(self, name: str) -> float | None:
         """A metric's headline value."""
@@ -180,3 +184,14 @@ def draft_share(evidence: Evidence) -> str | None:
     """Steps without drafts."""
     share = evidence.value("draft_share")
     return None if share is None or share >= DRAFT_SHARE else f"{100 * share:.1f} %"
+
+
+def foreign_process(evidence: Evidence) -> str | None:
+    """Somebody else on the server's GPUs."""
+    foreign = evidence.power.foreign if evidence.power else {}
+    return "; ".join(f"{gpu}: process {', '.join(map(str, pids))}" for gpu, pids in foreign.items()) or None
+
+
+def of_power(code: str) -> Callable[[Evidence], str | None]:
+    """What was found against the power stream."""
+    return lambda evidence: evidence.power.found.get(code) if evidence.power else None

@@ -1,7 +1,7 @@
 """From raw samples to the numbers of a row: pure functions over one point, streaming over its samples.
 
 `METRICS` names every number with its unit, formula and source; `score` computes them all for a Window. Knows no
-files, no clocks, no verdicts: counters and energy come as arguments, and a number that can't be had is None with a
+files, no clocks, no verdicts: counters and power come as arguments, and a number that can't be had is None with a
 reason.
 """
 
@@ -14,7 +14,8 @@ from harness.metrics.counters import Counters
 from harness.metrics.reduce import Counts, Reduced, reduce
 from harness.metrics.scene import Scene, block_medians, missing
 from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
-from harness.records import Energy, EngineCounters, Estimate, NoWindow, SampleBatches, Window
+from harness.power.evidence import Power
+from harness.records import EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
 from harness.stats import Floats
 
@@ -51,7 +52,7 @@ def score(
     readings: Sequence[EngineCounters],
     window: Window | NoWindow,
     *,
-    energy: Energy | None = None,
+    power: Power | None = None,
     tier: str = DEFAULT_TIER,
     seed: int = 0,
 ) -> Score:
@@ -62,7 +63,7 @@ def score(
         batches: its raw samples.
         readings: the server's counters from warm-up to the end.
         window: its steady part; without one every number is missing, and only `counts` and `drafts` are had.
-        energy: used within the window; None where nothing measured it.
+        power: what the GPUs drew; None where nothing measured it.
         tier: whose price counts.
         seed: of the bootstrap.
     """
@@ -74,7 +75,8 @@ def score(
         point=point,
         reduced=reduced,
         counters=Counters(readings, edges_ns),
-        energy=energy,
+        power=power,
+        edges_ns=edges_ns,
         prices=_newest(point.run.gpu.prices),
         tier=tier,
         seed=seed,

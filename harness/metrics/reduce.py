@@ -77,15 +77,21 @@ class WholeRun:
     """Everything that ended well from the first send on, start-up burst included: what InferenceX averages over.
 
     Attributes:
-        duration_s: first send to last completion.
+        began_ns, ended_ns: first send, last completion; the latter is not after the former where none ended well.
         input_tokens, output_tokens: of requests that ended well, starters included.
         tpot_s: (last token - first chunk) / (tokens - 1) of full requests.
     """
 
-    duration_s: float
+    began_ns: int
+    ended_ns: int
     input_tokens: float
     output_tokens: float
     tpot_s: Floats
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the run."""
+        return max(0, self.ended_ns - self.began_ns) / NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +306,8 @@ class _Reduction:
             after_eos=self._after_eos,
             counts=Counts(errors=dict(self._errors), cohort=len(cohort), **self._counts),
             run=WholeRun(
-                duration_s=max(0, self._ended_ns - self._began_ns) / NS_PER_S,
+                began_ns=self._began_ns,
+                ended_ns=self._ended_ns,
                 input_tokens=float(input_tokens),
                 output_tokens=float(output_tokens),
                 tpot_s=np.concatenate(self._run_tpot),

@@ -14,7 +14,8 @@ from harness import stats
 from harness.metrics.counters import Counters
 from harness.metrics.histogram import Histogram
 from harness.metrics.reduce import Reduced
-from harness.records import Energy, Estimate
+from harness.power.evidence import Power
+from harness.records import Estimate, Int64
 from harness.spec import Point, Prices
 from harness.stats import Floats, Interval, Ints
 
@@ -26,6 +27,8 @@ class Scene:
     """One point, counted.
 
     Attributes:
+        power: what the GPUs drew; None where nothing measured it.
+        edges_ns: of the window's blocks.
         prices: the GPU's newest; None where it has none.
         tier: whose price is taken.
         seed: of the resampling.
@@ -34,7 +37,8 @@ class Scene:
     point: Point
     reduced: Reduced
     counters: Counters
-    energy: Energy | None
+    power: Power | None
+    edges_ns: Int64
     prices: Prices | None
     tier: str
     seed: int = 0

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from harness.metrics import latency, speculation, throughput, worth
+from harness.metrics import energy, latency, speculation, throughput, worth
 from harness.metrics.scene import Scene
+from harness.power.codes import CODES
 from harness.records import Estimate
 
 POSITIONS = 16
@@ -39,7 +40,9 @@ _CHUNKS = "chunk stamps and the engine's cumulative usage"
 _USAGE = "the engine's usage"
 _COUNTERS = "the engine's counters"
 _PRICES = "configs/gpus: newest prices, tier hyperscaler unless said"
-_METER = "the GPUs' energy counters"
+_METER = "the GPUs' energy counters; what they cover is `power_scope`"
+_SENSORS = "the GPUs' sensors at 10 Hz"
+_INFERENCEX_POWER = "InferenceX benchmarks/benchmark_lib.sh and utils/aggregate_power.py"
 _INFERENCEX = "InferenceX utils/bench_serving/benchmark_serving.py"
 
 
@@ -84,11 +87,23 @@ _ROWS = (
     _m(worth.cost_per_mtok, "$/Mtok", "lower", "$/GPU-hour x 1e6 / (3600 x total_tok_s_gpu)", _PRICES),
     _m(worth.cost_per_mtok_output, "$/Mtok", "lower", "$/GPU-hour x 1e6 / (3600 x output_tok_s_gpu)", _PRICES),
     _m(worth.tok_s_mw_provisioned, "tok/s/MW", "higher", "total_tok_s_gpu / provisioned all-in MW per GPU", _PRICES),
-    _m(worth.tok_s_mw_measured, "tok/s/MW", "higher", "1e6 / energy_j_per_tok, GPU boards", _METER),
-    _m(worth.energy_j_per_tok, "J/tok", "lower", "energy / (input + output tokens), GPU boards", _METER),
-    _m(worth.energy_j_per_tok_input, "J/tok", "lower", "energy / input tokens, GPU boards", _METER),
-    _m(worth.energy_j_per_tok_output, "J/tok", "lower", "energy / output tokens, GPU boards", _METER),
-    _m(worth.power_w_gpu, "W", "lower", "energy / window / GPUs, GPU boards", _METER),
+    _m(energy.tok_s_mw_measured, "tok/s/MW", "higher", "1e6 / energy_j_per_tok", _METER),
+    _m(energy.measured_to_provisioned, "", "", "tok_s_mw_measured / tok_s_mw_provisioned", _METER),
+    _m(energy.energy_j_per_tok, "J/tok", "lower", "energy / (input + output tokens)", _METER),
+    _m(energy.energy_j_per_tok_input, "J/tok", "lower", "energy / input tokens", _METER),
+    _m(energy.energy_j_per_tok_output, "J/tok", "lower", "energy / output tokens", _METER),
+    _m(energy.energy_net_j_per_tok_output, "J/tok", "lower", "energy above idle_power_w_gpu / output tokens", _METER),
+    _m(energy.power_w_gpu, "W", "lower", "energy / window / GPUs", _METER),
+    _m(energy.idle_power_w_gpu, "W", "", "the same with the model loaded and no request", _METER),
+    _m(energy.idle_bare_power_w_gpu, "W", "", "the same before the server was started", _METER),
+    _m(energy.power_limit_w_gpu, "W", "", "mean enforced limit", _SENSORS),
+    _m(energy.power_capped_share, "", "lower", "worst GPU's time under its power limit / window", _SENSORS),
+    _m(energy.throttled_share, "", "lower", "worst GPU's time slowed by heat or supply / window", _SENSORS),
+    _m(energy.sm_clock_mhz, "MHz", "higher", "mean clock of the cores", _SENSORS),
+    _m(energy.gpu_temperature_c, "\N{DEGREE SIGN}C", "", "mean temperature of the GPUs", _SENSORS),
+    _m(energy.energy_crosscheck, "", "", "energy by counter / by power of the moment, worst GPU", _SENSORS),
+    _m(energy.inferencex_power_w_gpu, "W", "", "1 s means at 1 Hz, trapezoid / whole run / GPUs", _INFERENCEX_POWER),
+    _m(energy.inferencex_energy_j_per_tok_output, "J/tok", "", "the same / output tokens", _INFERENCEX_POWER),
     _m(latency.inferencex_tpot_s, "s", "lower", "median (last - first chunk) / (osl - 1), whole run", _INFERENCEX),
     _m(latency.inferencex_interactivity, "tok/s/user", "higher", "1 / inferencex_tpot_s", _INFERENCEX),
     _m(throughput.inferencex_output_tok_s_gpu, "tok/s/GPU", "higher", "output tokens / whole run / GPUs", _INFERENCEX),
@@ -127,6 +142,8 @@ REASONS: Mapping[str, str] = {
     "no_limits": "the workload states no latency limit",
     "no_price": "configs/gpus has no price of this tier for the GPU",
     "no_all_in_power": "configs/gpus has no all-in power for the GPU",
-    "no_power_meter": "no energy was measured",
+    "no_power_meter": "no power was measured",
+    "no_idle": "the GPUs were not read while idle",
+    **CODES,
 }
 """What each reason of a missing number means."""

@@ -18,11 +18,11 @@ CODES: Mapping[str, str] = {
     "power_no_counter": "A GPU has no energy counter that can be read: its driver or its virtual machine hides it.",
     "power_gap": "No reading for over 3 s: what the GPUs drew meanwhile is not known; look what held the sampler up.",
     "power_edge": "The readings do not reach from before the window to after it.",
-    "power_zero": "The GPU said 0 W, which is no reading.",
+    "power_zero": "The GPU said 0 W, which is the want of a reading: update the driver, or look who else polls it.",
     "power_counter_reset": "The energy counter fell: the driver was reloaded or the GPU reset during the point.",
     "power_counter_frozen": "The energy counter stood still while the GPU drew power: update the driver.",
     "power_counter_scale": "The energy counter is off by a known factor (1000, 1024, 65536): a fault of the driver.",
     "power_crosscheck": "Counter and power of the moment give energies over 5 % apart: one of them is wrong.",
-    "power_limit_changed": "The power limit was changed during the window.",
+    "power_limit_changed": "The power limit was changed during the window: keep power managers away while measuring.",
     "power_window_short": "Under 10 s: the sensors' own delay of 0.1 s would be over 1 % of it; raise window.min_s.",
 }

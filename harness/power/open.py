@@ -39,6 +39,11 @@ MAKERS: Mapping[Vendor, Maker] = {
 }
 
 
+def visibility_order(vendor: Vendor) -> Mapping[str, str]:
+    """Variables for a server that is started here, so that numbers in its visibility variables mean what we take."""
+    return MAKERS[vendor].order if vendor in MAKERS else {}
+
+
 def asked_gpus(vendor: Vendor, devices: Sequence[Device], env: Mapping[str, str], count: int) -> tuple[str, ...]:
     """The GPUs that a server of `count` takes: the first that its environment shows it.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.engines import Additions, Endpoint, Engine
 from harness.launch import HOST, Command
+from harness.power.open import visibility_order
 from harness.provenance.disclosure import Placeholders, disclosed
 from harness.spec import Run
 
@@ -37,6 +38,7 @@ def command(run: Run, engine: Engine, endpoint: Endpoint, port: int, prefix: tup
     env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     # Engines compile kernels as they start, with tools that lie beside them.
     env["PATH"] = os.pathsep.join([str(Path(program[0]).parent), env.get("PATH", os.defpath)])
+    env |= visibility_order(run.gpu.vendor)
     env["PYTHONUNBUFFERED"] = "1"  # the log's last lines are worth most when a server dies
     return Command((*prefix, *program, *added.args), {**env, **added.env, **engine.key_env(endpoint.api_key or "")})
 

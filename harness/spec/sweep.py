@@ -82,6 +82,8 @@ class Sweep(Spec):
         mtp: draft tokens of each arm; 0 is Off.
         acceptance: how drafts are accepted in each MTP arm: natural, golden, or a forced length.
         target_half_width_pct: precision at which a point may stop early, % of throughput and interactivity.
+        idle_power_s: how long GPUs are left alone before a server is started, and again when it is ready, to know what
+            they draw idle; 0 leaves that out.
         launches: starts of every Run: the replicate behind an interval.
         runs: Runs given whole instead of by arms; they compare only by force.
         demo: a short run for looking at: never gives a verdict.
@@ -107,6 +109,7 @@ class Sweep(Spec):
     concurrency: Concurrency
     target_half_width_pct: Annotated[float, Field(gt=0)] | None = None
     window: WindowSpec = WindowSpec()
+    idle_power_s: Annotated[float, Field(ge=0)] = 30.0
     launches: Positive = 1
     demo: bool = False
     runs: Annotated[tuple[Run, ...], Sequence] = ()

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from harness import metrics
+from harness.power.energy import traces
+from harness.power.evidence import Power
 from harness.records import RequestSample, Window, columns
 from harness.spec import (
     EngineSpec,
@@ -142,3 +144,14 @@ def scored(point_of, window_of):
         return metrics.score(point or point_of(), lambda: iter([samples]), counters, window, **more)
 
     return run
+
+
+@pytest.fixture
+def power_of(power_stream, board):
+    """So many GPUs at a constant power, read all the while."""
+
+    def make(watts: float, *, gpus: int = 1, **more) -> Power:
+        boards = [board(segments=[(1e9, watts)], gpu=f"GPU-{index}") for index in range(gpus)]
+        return Power(**{"found": {}, "traces": traces(power_stream(boards, end_s=60.0))} | more)
+
+    return make

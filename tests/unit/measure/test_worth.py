@@ -4,7 +4,7 @@ import math
 import pytest
 
 from harness.metrics import METRICS, REASONS
-from harness.records import Energy, Estimate, NoWindow, PointResult
+from harness.records import Estimate, NoWindow, PointResult
 
 
 def value(score, name):
@@ -57,9 +57,8 @@ def test_a_gpu_without_all_in_power_has_no_provisioned_figure(scored, user, poin
     assert "no_all_in_power" == score.estimates["tok_s_mw_provisioned"].reason
 
 
-def test_measured_energy_is_spread_over_tokens_whole_each_time(scored, user, point_of):
-    energy = Energy(total_j=10_900.0, blocks_j=(1090.0,) * 10, scope="gpu-board")
-    score = scored(user(20), energy=energy, point=point_of(tp=2))
+def test_measured_energy_is_spread_over_tokens_whole_each_time(scored, user, point_of, power_of):
+    score = scored(user(20), power=power_of(545.0, gpus=2), point=point_of(tp=2))
 
     assert 10.0 == value(score, "energy_j_per_tok")
     assert 10_900 / 1000 == value(score, "energy_j_per_tok_input")

@@ -1,0 +1,23 @@
+"""What is known of a launch's metering beside the readings themselves."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Metering(msgspec.Struct, frozen=True, kw_only=True):
+    """Which GPUs were meant, and which the server really took.
+
+    Attributes:
+        asked: UUIDs, by the server's visibility variables and its number of GPUs.
+        used: UUIDs of the GPUs that its processes are on; None where nothing tells.
+        told_by: what told it: `processes`, or `memory` that grew while the server loaded.
+        foreign: processes of others on these GPUs, by UUID.
+        failure: why there are no readings, or none to the end.
+    """
+
+    asked: tuple[str, ...] = ()
+    used: tuple[str, ...] | None = None
+    told_by: str | None = None
+    foreign: Mapping[str, tuple[int, ...]] = {}
+    failure: str | None = None
