@@ -152,6 +152,6 @@ def power_of(power_stream, board):
 
     def make(watts: float, *, gpus: int = 1, **more) -> Power:
         boards = [board(segments=[(1e9, watts)], gpu=f"GPU-{index}") for index in range(gpus)]
-        return Power(**{"found": {}, "traces": traces(power_stream(boards, end_s=60.0))} | more)
+        return Power(**{"found": {}, "traces": traces(power_stream(boards, start_s=999.0, end_s=1060.0))} | more)
 
     return make
