@@ -37,6 +37,8 @@ class RequestSample(msgspec.Struct, frozen=True, kw_only=True):
         prompt_tokens, completion_tokens: the engine's final usage; None when it never came.
         finish_reason: as the engine said it.
         eos_at: index of the first EOS among the output tokens; None when none came or ids are not returned.
+        drafts, accepted_drafts: verifications of this request and the drafts that they accepted, where the engine says
+            so as it ends; the last one's are counted whole, delivered or not.
         error: None, or a class: connect, http_status, stall, early_eof, stream_error, usage_missing,
             usage_mismatch, cancelled.
         error_text: what was said, for people.
@@ -57,6 +59,8 @@ class RequestSample(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int | None = None
     finish_reason: str | None = None
     eos_at: int | None = None
+    drafts: int | None = None
+    accepted_drafts: int | None = None
     error: str | None = None
     error_text: str | None = None
     reconnected: bool = False
@@ -69,7 +73,7 @@ class Samples:
     Attributes:
         chunk_ns, chunk_tokens: shape (chunks,), all requests' chunks one after the other.
         offsets: shape (requests + 1,); request i owns chunks offsets[i]:offsets[i + 1].
-        prompt_tokens, completion_tokens, eos_at: -1 stands for None.
+        prompt_tokens, completion_tokens, eos_at, drafts, accepted_drafts: -1 stands for None.
         error: shape (requests,), object; "" stands for None.
     """
 
@@ -87,6 +91,8 @@ class Samples:
     prompt_tokens: Int32
     completion_tokens: Int32
     eos_at: Int32
+    drafts: Int32
+    accepted_drafts: Int32
     finish_reason: NDArray[np.object_]
     error: NDArray[np.object_]
     error_text: NDArray[np.object_]
@@ -95,6 +101,15 @@ class Samples:
     def __len__(self) -> int:
         return len(self.index)
 
+
+PER_REQUEST: Mapping[str, type] = {
+    **dict.fromkeys(("index", "sent_ns", "end_ns"), np.int64),
+    **dict.fromkeys(("slot", "isl", "osl", "prompt_tokens", "completion_tokens"), np.int32),
+    **dict.fromkeys(("eos_at", "drafts", "accepted_drafts"), np.int32),
+    **dict.fromkeys(("starter", "reconnected"), np.bool_),
+    **dict.fromkeys(("prompt_hash", "finish_reason", "error", "error_text"), np.object_),
+}
+"""The columns of `Samples` that have one value a request, with their types."""
 
 SampleBatches = Callable[[], Iterator[Samples]]
 """Gives a point's samples once more from the start, in pieces that fit in memory."""
@@ -267,32 +282,18 @@ def columns(samples: Iterable[RequestSample]) -> Samples:
     rows = list(samples)
     lengths = [len(r.chunk_ns) for r in rows]
 
-    def of(name: str, dtype: type, none: object = -1) -> NDArray[Any]:
-        values = [getattr(r, name) for r in rows]
-        return np.array([none if v is None else v for v in values], dtype=dtype)
+    def of(name: str, dtype: type) -> NDArray[Any]:
+        none = "" if dtype is np.object_ else -1
+        return np.array([none if (v := getattr(r, name)) is None else v for r in rows], dtype=dtype)
 
     def flat(name: str, dtype: type) -> NDArray[Any]:
         return np.concatenate([getattr(r, name) for r in rows]) if rows else np.empty(0, dtype)
 
     return Samples(
-        index=of("index", np.int64),
-        slot=of("slot", np.int32),
-        starter=of("starter", np.bool_),
-        prompt_hash=of("prompt_hash", object),
-        isl=of("isl", np.int32),
-        osl=of("osl", np.int32),
-        sent_ns=of("sent_ns", np.int64),
-        end_ns=of("end_ns", np.int64),
         chunk_ns=flat("chunk_ns", np.int64),
         chunk_tokens=flat("chunk_tokens", np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        prompt_tokens=of("prompt_tokens", np.int32),
-        completion_tokens=of("completion_tokens", np.int32),
-        eos_at=of("eos_at", np.int32),
-        finish_reason=of("finish_reason", object, ""),
-        error=of("error", object, ""),
-        error_text=of("error_text", object, ""),
-        reconnected=of("reconnected", np.bool_),
+        **{name: of(name, dtype) for name, dtype in PER_REQUEST.items()},
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import ResultsError
-from harness.records import SCHEMA, Int64, Samples
+from harness.records import PER_REQUEST, SCHEMA, Int64, Samples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,25 +24,19 @@ Column = NDArray[Any]
 Integers = NDArray[np.signedinteger[Any]]
 
 CHUNKS_PER_GROUP = 1_000_000
-_FLAT = (
-    ("index", np.int64),
-    ("slot", np.int32),
-    ("starter", np.bool_),
-    ("prompt_hash", np.object_),
-    ("isl", np.int32),
-    ("osl", np.int32),
-    ("sent_ns", np.int64),
-    ("end_ns", np.int64),
-    ("prompt_tokens", np.int32),
-    ("completion_tokens", np.int32),
-    ("eos_at", np.int32),
-    ("finish_reason", np.object_),
-    ("error", np.object_),
-    ("error_text", np.object_),
-    ("reconnected", np.bool_),
-)
+_ADDED = ("drafts", "accepted_drafts")  # not in every file of this schema: -1, None, where they are missing
 _LISTS = (("chunk_ns", np.int64), ("chunk_tokens", np.int32))
-_SMALL_SETS = ["slot", "isl", "osl", "finish_reason", "error", "error_text", "prompt_tokens", "completion_tokens"]
+_SMALL_SETS = [
+    "slot",
+    "isl",
+    "osl",
+    "finish_reason",
+    "error",
+    "error_text",
+    "prompt_tokens",
+    "completion_tokens",
+    *_ADDED,
+]
 _PACKED = ["index", "sent_ns", "end_ns", "eos_at", "chunk_ns.list.element", "chunk_tokens.list.element"]
 
 
@@ -108,7 +102,7 @@ def read_meta(path: Path) -> dict[str, object]:
 def rows(samples: Samples, first: int, last: int) -> Samples:
     """Requests `first` to `last - 1`, as views where numpy can."""
     start, stop = samples.offsets[first], samples.offsets[last]
-    flat = {name: getattr(samples, name)[first:last] for name, _ in _FLAT}
+    flat = {name: getattr(samples, name)[first:last] for name, _ in PER_REQUEST.items()}
     lists = {name: getattr(samples, name)[start:stop] for name, _ in _LISTS}
     return Samples(offsets=samples.offsets[first : last + 1] - start, **flat, **lists)
 
@@ -120,7 +114,7 @@ def joined(parts: list[Samples]) -> Samples:
         return np.concatenate([np.empty(0, dtype), *(getattr(part, name) for part in parts)]).astype(dtype)
 
     lengths = np.concatenate([np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)])
-    arrays = {name: of(name, dtype) for name, dtype in (*_FLAT, *_LISTS)}
+    arrays = {name: of(name, dtype) for name, dtype in (*PER_REQUEST.items(), *_LISTS)}
     return Samples(offsets=_edges(lengths), **arrays)
 
 
@@ -140,7 +134,7 @@ def _schema(meta: Mapping[str, object]) -> "pa.Schema":
     def arrow(dtype: type) -> "pa.DataType":
         return pa.string() if dtype is np.object_ else pa.from_numpy_dtype(np.dtype(dtype))
 
-    flat = [pa.field(name, arrow(dtype)) for name, dtype in _FLAT]
+    flat = [pa.field(name, arrow(dtype)) for name, dtype in PER_REQUEST.items()]
     lists = [pa.field(name, pa.list_(pa.field("element", arrow(dtype)))) for name, dtype in _LISTS]
     return pa.schema([*flat, *lists], metadata={"mtpbench": json.dumps(dict(meta), allow_nan=False)})
 
@@ -153,7 +147,7 @@ def _table(samples: Samples, schema: "pa.Schema") -> "pa.Table":
         return pa.ListArray.from_arrays(offsets, values, type=schema.field(name).type)
 
     offsets: Any = pa.array(samples.offsets.astype(np.int32))
-    flat = [pa.array(getattr(samples, name), schema.field(name).type) for name, _ in _FLAT]
+    flat = [pa.array(getattr(samples, name), schema.field(name).type) for name, _ in PER_REQUEST.items()]
     zeros = np.zeros(len(samples), np.int32)
     lists = [
         chunks(_differences(samples.chunk_ns, samples.offsets, samples.sent_ns), "chunk_ns"),
@@ -164,7 +158,12 @@ def _table(samples: Samples, schema: "pa.Schema") -> "pa.Table":
 
 def _samples(table: "pa.Table") -> Samples:
     columns: dict[str, Any] = {name: table.column(name).combine_chunks() for name in table.column_names}
-    flat: dict[str, Any] = {name: columns[name].to_numpy(zero_copy_only=False).astype(dtype) for name, dtype in _FLAT}
+    flat: dict[str, Any] = {
+        name: columns[name].to_numpy(zero_copy_only=False).astype(dtype)
+        for name, dtype in PER_REQUEST.items()
+        if name in columns
+    }
+    flat |= {name: np.full(len(table), -1, np.int32) for name in _ADDED if name not in columns}
     times, tokens = columns["chunk_ns"], columns["chunk_tokens"]
     offsets = times.offsets.to_numpy().astype(np.int64)
     zeros = np.zeros(len(offsets) - 1, np.int32)

@@ -46,12 +46,24 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+class _Drafting(msgspec.Struct):
+    """What SGLang tells of one request: its verifications, and the drafts that they accepted."""
+
+    spec_verify_ct: int
+    spec_num_correct_drafts: int
+
+
+class _Extension(msgspec.Struct):
+    spec_tokens_details: _Drafting | None = None
+
+
 class _Message(msgspec.Struct):
     """The few fields of a streamed completion that are looked at; text is skipped undecoded."""
 
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: msgspec.Raw | None = None
+    sglext: _Extension | None = None
     object: str | None = None
     message: str | None = None
 
@@ -89,6 +101,7 @@ class Recording:
         self._finish_reason: str | None = None
         self._ids = 0
         self._eos_at: int | None = None
+        self._drafting: _Drafting | None = None
         self._done = False
 
     @property
@@ -124,7 +137,7 @@ class Recording:
 
     def sample(self, now_ns: int) -> RequestSample:
         """The request as recorded so far; one that has not ended is `cancelled` at `now_ns`."""
-        job = self.job
+        job, drafting = self.job, self._drafting
         end_ns = self._end_ns or now_ns
         return RequestSample(
             index=job.index,
@@ -141,6 +154,8 @@ class Recording:
             completion_tokens=self._completion_tokens,
             finish_reason=self._finish_reason,
             eos_at=self._eos_at,
+            drafts=None if drafting is None else drafting.spec_verify_ct,
+            accepted_drafts=None if drafting is None else drafting.spec_num_correct_drafts,
             error=self.error if self.over else "cancelled",
             error_text=self._error_text,
             reconnected=self.reconnected,
@@ -163,6 +178,8 @@ class Recording:
     def _message(self, message: _Message, t_ns: int) -> None:
         for choice in message.choices:
             self._choice(choice, t_ns)
+        if message.sglext is not None:
+            self._drafting = message.sglext.spec_tokens_details
         usage = message.usage
         if usage is None:
             return

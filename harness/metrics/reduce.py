@@ -30,6 +30,7 @@ class Cohort:
         tokens, first_tokens, chunks: delivered in all, with the first chunk, and in how many chunks.
         prompt_tokens: by the engine's usage; NaN where it gave none.
         past_eos: tokens after the first EOS; NaN where no EOS is known.
+        drafts, accepted_drafts: verifications, and the drafts that they accepted; NaN where the engine does not say.
     """
 
     block: Ints
@@ -41,6 +42,8 @@ class Cohort:
     chunks: Floats
     prompt_tokens: Floats
     past_eos: Floats
+    drafts: Floats
+    accepted_drafts: Floats
 
     def __len__(self) -> int:
         return len(self.block)
@@ -182,6 +185,7 @@ def _spread(tokens: Ints, start_ns: Int64, stop_ns: Int64, edges: Int64) -> Floa
 def _cohort(requests: Requests, chosen: Mask, block: Int64) -> Mapping[str, Floats]:
     samples = requests.samples
     prompt, eos_at = samples.prompt_tokens[chosen], samples.eos_at[chosen]
+    drafts, accepted = samples.drafts[chosen], samples.accepted_drafts[chosen]
     tokens = requests.tokens[chosen].astype(np.float64)
     return {
         "block": block[chosen],
@@ -193,6 +197,8 @@ def _cohort(requests: Requests, chosen: Mask, block: Int64) -> Mapping[str, Floa
         "chunks": requests.chunks[chosen].astype(np.float64),
         "prompt_tokens": np.where(prompt >= 0, prompt, np.nan),
         "past_eos": np.where(eos_at >= 0, np.maximum(tokens - eos_at - 1, 0), np.nan),
+        "drafts": np.where(drafts >= 0, drafts, np.nan),
+        "accepted_drafts": np.where(accepted >= 0, accepted, np.nan),
     }
 
 

@@ -8,19 +8,46 @@ from collections.abc import Callable
 
 import numpy as np
 
+from harness.metrics.requests import Mask
 from harness.metrics.scene import Scene, missing
 from harness.records import Estimate
 from harness.stats import Floats
 
 
 def acceptance_length(scene: Scene) -> Estimate:
-    """Tokens a verification step gives: 1 + accepted / steps that had drafts."""
-    return _by_drafts(scene, "accepted_tokens", None, lambda accepted: 1 + accepted)
+    """Tokens a verification step gives: 1 + accepted / steps that had drafts.
+
+    By the engine's counters; where it counts no accepted drafts, by what it says of each request of the cohort. Where
+    it says nothing of those either, by what was delivered: low, since the last step of a request may accept more.
+    """
+    counted = _by_drafts(scene, "accepted_tokens", None, lambda accepted: 1 + accepted)
+    if counted.reason != "not_exposed":
+        return counted
+    told = np.isfinite(scene.reduced.cohort.drafts)
+    return _told(scene, told) if told.any() else _delivered(scene)
 
 
 def acceptance_position(scene: Scene, position: int) -> Estimate:
     """Share of verification steps in which the draft at this position was accepted."""
     return _by_drafts(scene, "accepted_per_position", position, lambda accepted: accepted)
+
+
+def _told(scene: Scene, told: Mask) -> Estimate:
+    """By the requests that say how they were drafted."""
+    cohort = scene.reduced.cohort
+    accepted, drafts = (np.where(told, values, 0.0) for values in (cohort.accepted_drafts, cohort.drafts))
+    return scene.ratio(scene.by_block(accepted), scene.by_block(drafts), lambda mean: 1 + mean)
+
+
+def _delivered(scene: Scene) -> Estimate:
+    """Each request gets a token from its prompt, the others from verifications."""
+    names = ("generation_tokens", "requests", "drafts")
+    grown = [scene.counters.difference(name) for name in names]
+    unknown = [reason for reason in grown if isinstance(reason, str)]
+    if unknown:
+        return missing(unknown[0])
+    generated, requests, drafts = (values for values in grown if not isinstance(values, str))
+    return scene.ratio(generated - requests, drafts, lambda mean: mean)
 
 
 def _by_drafts(scene: Scene, name: str, position: int | None, transform: Callable[[Floats], Floats]) -> Estimate:

@@ -152,3 +152,12 @@ def test_an_error_text_is_one_short_line():
 
     assert len(sample.error_text) < 400
     assert "\n" not in sample.error_text
+
+
+def test_what_the_engine_tells_of_a_requests_drafts_is_kept():
+    drafting = b'data: {"choices": [], "sglext": {"spec_tokens_details": {"spec_verify_ct": 3, '
+    drafting += b'"spec_num_correct_drafts": 5, "spec_accept_rate": 0.6}}}\n\n'
+    told, silent = recorded(message(1), message(8), drafting, message(8, final=True)), recorded(message(1))
+
+    assert (3, 5) == (told.drafts, told.accepted_drafts)
+    assert (None, None) == (silent.drafts, silent.accepted_drafts)

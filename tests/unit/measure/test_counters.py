@@ -178,3 +178,30 @@ def test_a_text_that_never_ended_has_no_share_past_its_end(scored, request_of):
 
     assert "no_eos_seen" == scored([never]).estimates["past_eos_share"].reason
     assert 5 / 20 == value(scored([never, ended]), "past_eos_share")
+
+
+def test_an_engine_that_counts_no_accepted_drafts_is_asked_about_each_request(scored, user, request_of, readings, mtp):
+    counts_drafts_alone = readings(accepted_tokens=lambda s: None)
+    told = user(20, drafts=4, accepted_drafts=6)
+
+    assert 1 + 6 / 4 == value(scored(told, counters=counts_drafts_alone, point=mtp), "acceptance_length")
+
+
+def test_requests_that_do_not_say_how_they_were_drafted_are_left_out(scored, request_of, readings, mtp):
+    told = request_of(3.0, [(3.5, 1), (3.9, 9)], drafts=4, accepted_drafts=6)
+    silent = request_of(3.0, [(3.5, 1), (3.9, 9)], index=1)
+    score = scored([told, silent], counters=readings(accepted_tokens=lambda s: None), point=mtp)
+
+    assert 1 + 6 / 4 == value(score, "acceptance_length")
+
+
+def test_where_nothing_is_said_of_accepted_drafts_what_was_delivered_counts(scored, user, readings, mtp):
+    told = readings(
+        accepted_tokens=lambda s: None,
+        drafts=lambda s: 40 * s,
+        generation_tokens=lambda s: 105 * s,
+        requests=lambda s: 5 * s,
+    )
+
+    assert 100 / 40 == pytest.approx(value(scored(user(20), counters=told, point=mtp), "acceptance_length"))
+    assert "not_exposed" == scored(user(20), counters=told, point=mtp).estimates["draft_share"].reason
