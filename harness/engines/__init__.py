@@ -9,6 +9,7 @@ __all__ = ["ENGINES", "Additions", "Endpoint", "Engine", "engine_named"]
 
 ENGINES: dict[str, str] = {
     "vllm": "harness.engines.vllm:Vllm",
+    "sglang": "harness.engines.sglang:Sglang",
     "emulator": "harness.engines.emulator:Emulator",
 }
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from harness.engines.prometheus import readings
+from harness.engines.reported import differences, flatten, precision, public, take
 from harness.records import Configuration
 from harness.spec import Run
 
@@ -60,22 +61,7 @@ SYSTEM = (
 
 _PLACE = re.compile(r"_(IP|HOST|PORT|NAME|URL|PATH|DIR|ROOT|FOLDER|CACHE)$|LOGGING")
 _PLAIN = re.compile(r"[\w.,|+-]*")
-_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
 
-# Ways to quantise that count as a precision. Several formats hold more than one: the name then can't tell them apart.
-_MIXED = {"compressed-tensors", "quark", "modelopt_mixed", "deepseek_v4_fp8", "torchao"}
-_FP8 = {
-    "fp8",
-    "fbgemm_fp8",
-    "modelopt",
-    "modelopt_mxfp8",
-    "mxfp8",
-    "fp8_per_tensor",
-    "fp8_per_block",
-    "fp8_per_channel",
-}
-_FP4 = {"modelopt_fp4", "nvfp4_per_token", "mxfp4", "gpt_oss_mxfp4", "fp_quant"}
-QUANTIZATIONS: Mapping[str, set[str]] = {"fp8": _FP8 | _MIXED, "fp4": _FP4 | _MIXED}
 
 DTYPES = {"bf16": "torch.bfloat16", "fp16": "torch.float16", "fp32": "torch.float32"}
 
@@ -84,13 +70,13 @@ def configuration(info: Mapping[str, Mapping[str, object]], run: Run, version: s
     """Sort a whole /server_info."""
     everything = dict(flatten(info["vllm_config"]))
     speculative = {name: value for name, value in everything.items() if name.startswith(SPECULATIVE)}
-    derived = _take(everything, DERIVED)
-    circumstance = _take(everything, CIRCUMSTANCE)
+    derived = take(everything, DERIVED)
+    circumstance = take(everything, CIRCUMSTANCE)
     named = {*speculative, *derived, *circumstance, *NEW_WITH_EACH_LAUNCH}
     must_equal: dict[str, object] = {"engine_version": version}
     must_equal |= {name: value for name, value in everything.items() if name not in named}
     must_equal |= {f"env.{name}": value for name, value in _settings(info["vllm_env"]).items()}
-    must_equal |= {f"system.{name}": value for name, value in _take(info["system_env"], SYSTEM).items()}
+    must_equal |= {f"system.{name}": value for name, value in take(info["system_env"], SYSTEM).items()}
     return Configuration(
         must_equal=must_equal,
         speculative={name: value for name, value in speculative.items() if _is_about_drafting(name)},
@@ -107,24 +93,11 @@ def not_reported(metrics_page: str, run: Run, version: str) -> Configuration:
     return Configuration(
         must_equal={"engine_version": version, **_asked(run)},
         speculative=run.mtp.model_dump(mode="json"),
-        derived=_take(cache, DERIVED),
+        derived=take(cache, DERIVED),
         circumstance={},
-        mismatches=tuple(_differences({"engine version": (run.engine.version, _public(version, run))})),
+        mismatches=tuple(differences({"engine version": (run.engine.version, public(version, run))})),
         read_back=False,
     )
-
-
-def flatten(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Leaves by dotted name; lists are leaves, unset values are left out, addresses in memory are blotted out."""
-    if isinstance(tree, Mapping) and tree:
-        for name, value in tree.items():
-            yield from flatten(value, f"{prefix}.{name}" if prefix else str(name))
-    elif tree is not None:
-        yield prefix, _ADDRESS.sub("at 0x", tree) if isinstance(tree, str) else tree
-
-
-def _take(settings: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
-    return {name: settings[name] for name in names if settings.get(name) is not None}
 
 
 def _settings(env: Mapping[str, object]) -> dict[str, object]:
@@ -155,9 +128,9 @@ def _mismatches(reported: Mapping[str, object], run: Run, version: str) -> Itera
     parallel, settings, dp = run.parallel, run.settings, run.parallel.dp
     width = 1 + run.mtp.draft_tokens
     graphs = None if settings.max_graph_requests is None else -(-settings.max_graph_requests // dp) * width
-    yield from _differences(
+    yield from differences(
         {
-            "engine version": (run.engine.version, _public(version, run)),
+            "engine version": (run.engine.version, public(version, run)),
             "tp": (parallel.tp, reported.get("parallel_config.tensor_parallel_size")),
             "pp": (parallel.pp, reported.get("parallel_config.pipeline_parallel_size")),
             "dp": (parallel.dp, reported.get("parallel_config.data_parallel_size")),
@@ -173,25 +146,8 @@ def _mismatches(reported: Mapping[str, object], run: Run, version: str) -> Itera
             "dtype": (DTYPES.get(run.precision), reported.get("model_config.dtype")),
         }
     )
-    yield from _precision(reported.get("model_config.quantization"), run)
+    yield from precision(reported.get("model_config.quantization"), run)
     yield from _forced(reported.get(f"{SPECULATIVE}.synthetic_acceptance_rates"), run)
-
-
-def _differences(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
-    for name, (asked, reported) in pairs.items():
-        if asked is not None and asked != reported:
-            yield f"{name}: asked {asked}, server has {reported}"
-
-
-def _public(version: str, run: Run) -> str:
-    """The version without its build (`+cu130`), unless the build was asked for too."""
-    return version if "+" in (run.engine.version or "") else version.partition("+")[0]
-
-
-def _precision(quantization: object, run: Run) -> Iterator[str]:
-    accepted = {None} if run.precision in DTYPES else QUANTIZATIONS.get(run.precision)
-    if accepted is not None and quantization not in accepted:
-        yield f"precision: asked {run.precision}, server has quantization {quantization}"
 
 
 def _forced(rates: object, run: Run) -> Iterator[str]:

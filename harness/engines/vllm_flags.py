@@ -7,12 +7,10 @@ tokens of one step, of which a decoding request takes 1 + draft tokens.
 import json
 
 from harness.engines.base import Additions
+from harness.engines.words import DTYPES, graph_steps, is_all_local, options, own_args
 from harness.errors import UserError
-from harness.paths import expand, is_local
-from harness.spec import Model, Mtp, Run
-
-DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-"""Precisions that are a data type. Any other is how the checkpoint was quantised: vLLM reads that from its files."""
+from harness.paths import expand
+from harness.spec import Mtp, Run
 
 _BY_MTP = "speculation is what arms differ in: use mtp, acceptance and overrides"
 _BY_HARNESS = "is given by mtpbench, anew for each launch"
@@ -36,25 +34,24 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     settings = run.settings
     args = [
         expand(run.model.weights),
-        *_options(host=host, port=port, served_model_name=served_name),
+        *options(host=host, port=port, served_model_name=served_name),
         *_model_options(run),
-        *_options(max_model_len=settings.context, max_num_seqs=_per_rank(settings.max_running_requests, run)),
+        *options(max_model_len=settings.context, max_num_seqs=_per_rank(settings.max_running_requests, run)),
         *_topology(run),
         # The model's own defaults would fill sampling that a request leaves out, and may cap its length.
-        *_options(generation_config="vllm"),
+        *options(generation_config="vllm"),
         "--no-enable-prefix-caching",
         "--disable-uvicorn-access-log",
     ]
-    if settings.chunked_prefill_tokens is not None:
-        args += _options(max_num_batched_tokens=settings.chunked_prefill_tokens)
-    if settings.memory_fraction is not None:
-        args += _options(gpu_memory_utilization=settings.memory_fraction)
+    args += options(
+        max_num_batched_tokens=settings.chunked_prefill_tokens, gpu_memory_utilization=settings.memory_fraction
+    )
     if settings.max_graph_requests is None:
         args.append("--enforce-eager")
     env = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    if _is_all_local(run.model):
+    if is_all_local(run.model):
         env["HF_HUB_OFFLINE"] = "1"
-    return Additions((*args, *_own_args(run)), {**env, **run.engine.env})
+    return Additions((*args, *own_args(run, TAKEN)), {**env, **run.engine.env})
 
 
 def mtp_args(mtp: Mtp) -> Additions:
@@ -81,7 +78,7 @@ def derived_args(run: Run) -> Additions:
     largest = run.settings.max_graph_requests
     if largest is None:
         return Additions()
-    sizes = [str(requests * width) for requests in _graph_steps(_per_rank(largest, run))]
+    sizes = [str(requests * width) for requests in graph_steps(_per_rank(largest, run))]
     return Additions(("--cudagraph-capture-sizes", *sizes))
 
 
@@ -95,30 +92,14 @@ def _check_step(run: Run, width: int) -> None:
         )
 
 
-def _options(**options: object) -> list[str]:
-    """`max_num_seqs=8` as `--max-num-seqs 8`."""
-    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def _own_args(run: Run) -> tuple[str, ...]:
-    """The arguments that the user adds to both arms."""
-    for argument in run.engine.args:
-        flag = argument.partition("=")[0]
-        if flag in TAKEN:
-            raise UserError(f"engine.args: {flag}: {TAKEN[flag]}")
-    return run.engine.args
-
-
 def _model_options(run: Run) -> list[str]:
     model = run.model
-    revision = run.revision or model.revision
-    options: dict[str, object] = {
-        "revision": revision,
-        "tokenizer": None if model.tokenizer is None else expand(model.tokenizer),
-        "load_format": None if model.load_format == "auto" else model.load_format,
-        "dtype": DTYPES.get(run.precision),
-    }
-    return _options(**{name: value for name, value in options.items() if value is not None})
+    return options(
+        revision=run.revision or model.revision,
+        tokenizer=None if model.tokenizer is None else expand(model.tokenizer),
+        load_format=None if model.load_format == "auto" else model.load_format,
+        dtype=DTYPES.get(run.precision),
+    )
 
 
 def _topology(run: Run) -> list[str]:
@@ -128,7 +109,7 @@ def _topology(run: Run) -> list[str]:
         raise UserError(
             f"ep: {parallel.ep}: vLLM spreads experts over all tp * dp = {group} GPUs or over none: give {group} or 1"
         )
-    sizes = _options(
+    sizes = options(
         tensor_parallel_size=parallel.tp, pipeline_parallel_size=parallel.pp, data_parallel_size=parallel.dp
     )
     return [*sizes, *(["--enable-expert-parallel"] if parallel.ep > 1 else [])]
@@ -137,14 +118,3 @@ def _topology(run: Run) -> list[str]:
 def _per_rank(requests: int, run: Run) -> int:
     """A server's requests as each data-parallel rank's, rounded up: ranks share them evenly."""
     return -(-requests // run.parallel.dp)
-
-
-def _graph_steps(largest: int) -> list[int]:
-    """Batch sizes in requests: dense where batches are small, as vLLM spaces them by default."""
-    steps = {1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, 16)}
-    return sorted({step for step in steps if step < largest} | {largest})
-
-
-def _is_all_local(model: Model) -> bool:
-    """Whether everything lies on this machine: the engine then has nothing to ask a hub for."""
-    return is_local(model.weights) and (model.tokenizer is None or is_local(model.tokenizer))

@@ -6,41 +6,17 @@ import pytest
 
 from harness.engines import engine_named
 from harness.errors import EngineMissing, UserError
-from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Vendor
+from harness.spec import EngineSpec, Mtp, Parallel, Run, Vendor
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "vllm"
-
-MODEL = Model(
-    name="deepseek-r1",
-    label="DeepSeek R1",
-    weights="deepseek-ai/DeepSeek-R1-0528",
-    context=163840,
-    layers=61,
-    parameters_b=671,
-    active_b=37,
-    moe=True,
-    mtp_modules=1,
-    source="a test",
-)
-GPU = Gpu(name="h200", label="H200", vendor=Vendor.NVIDIA, arch="hopper", memory_gb=141, source="a test")
-SETTINGS = ServerSettings(
-    max_running_requests=64, max_graph_requests=32, chunked_prefill_tokens=8192, memory_fraction=0.85, context=2064
-)
+GOLDEN = Path(__file__).parents[2] / "golden" / "vllm"
 
 
-def run_with(**changes) -> Run:
-    settings = SETTINGS.model_copy(update=changes.pop("settings", {}))
-    model = MODEL.model_copy(update=changes.pop("model", {}))
-    facts = {
-        "model": model,
-        "gpu": GPU,
-        "precision": "fp8",
-        "engine": EngineSpec(name="vllm", args=("--async-scheduling",), env={"NCCL_DEBUG": "WARN"}),
-        "parallel": Parallel(tp=8, ep=8),
-        "settings": settings,
-        "mtp": Mtp(draft_tokens=3, forced_acceptance_length=2.6, overrides={"draft_sample_method": "greedy"}),
-    }
-    return Run(**facts | changes)
+@pytest.fixture
+def run_with(asked_of):
+    """A Run of vLLM with forced acceptance, changed as said."""
+    forced = Mtp(draft_tokens=3, forced_acceptance_length=2.6, overrides={"draft_sample_method": "greedy"})
+    engine = EngineSpec(name="vllm", args=("--async-scheduling",), env={"NCCL_DEBUG": "WARN"})
+    return lambda **changes: asked_of(**{"engine": engine, "mtp": forced} | changes)
 
 
 def command(run: Run) -> tuple[list[str], dict[str, str]]:
@@ -59,7 +35,7 @@ def rendered(run: Run) -> str:
 
 
 @pytest.mark.parametrize("arm", ["off", "mtp"])
-def test_command_line_is_as_recorded(arm):
+def test_command_line_is_as_recorded(arm, run_with):
     run = run_with() if arm == "mtp" else run_with().baseline
 
     assert (GOLDEN / f"argv_{arm}.txt").read_text() == rendered(run)
@@ -70,7 +46,7 @@ def option(run: Run, flag: str) -> str:
     return argv[argv.index(flag) + 1]
 
 
-def test_limits_hold_for_each_data_parallel_rank():
+def test_limits_hold_for_each_data_parallel_rank(run_with):
     run = run_with(parallel=Parallel(tp=1, dp=8, ep=8))
 
     assert "8" == option(run, "--max-num-seqs")
@@ -88,14 +64,14 @@ def graph_sizes(run: Run) -> list[int]:
     return sizes
 
 
-def test_both_arms_capture_graphs_for_the_same_numbers_of_requests():
+def test_both_arms_capture_graphs_for_the_same_numbers_of_requests(run_with):
     mtp = run_with()
 
     assert [4 * size for size in graph_sizes(mtp.baseline)] == graph_sizes(mtp)
     assert 32 * 4 == max(graph_sizes(mtp))
 
 
-def test_without_a_graph_limit_graphs_are_off_in_both_arms():
+def test_without_a_graph_limit_graphs_are_off_in_both_arms(run_with):
     mtp = run_with(settings={"max_graph_requests": None})
 
     for run in (mtp, mtp.baseline):
@@ -104,7 +80,7 @@ def test_without_a_graph_limit_graphs_are_off_in_both_arms():
         assert "--cudagraph-capture-sizes" not in argv
 
 
-def test_a_step_too_small_for_all_drafts_is_refused():
+def test_a_step_too_small_for_all_drafts_is_refused(run_with):
     run = run_with(settings={"chunked_prefill_tokens": 255})
 
     with pytest.raises(
@@ -115,18 +91,18 @@ def test_a_step_too_small_for_all_drafts_is_refused():
     command(run.baseline)
 
 
-def test_experts_are_spread_over_all_gpus_or_none():
+def test_experts_are_spread_over_all_gpus_or_none(run_with):
     with pytest.raises(UserError, match=r"ep: 2: .* give 8 or 1"):
         command(run_with(parallel=Parallel(tp=8, ep=2)))
 
 
 @pytest.mark.parametrize("flag", ["--speculative-config", "--port", "--served-model-name=x"])
-def test_own_arguments_leave_alone_what_the_harness_decides(flag):
+def test_own_arguments_leave_alone_what_the_harness_decides(flag, run_with):
     with pytest.raises(UserError, match=rf"engine.args: {flag.partition('=')[0]}: "):
         command(run_with(engine=EngineSpec(name="vllm", args=(flag, "1"))))
 
 
-def test_a_local_model_asks_no_hub(tmp_path):
+def test_a_local_model_asks_no_hub(tmp_path, run_with):
     _, hub = command(run_with())
     _, local = command(run_with(model={"weights": str(tmp_path)}))
 
@@ -138,7 +114,7 @@ def test_the_key_never_stands_in_the_command_line():
     assert {"VLLM_API_KEY": "secret"} == engine_named("vllm").key_env("secret")
 
 
-def test_the_program_is_the_venvs(tmp_path, monkeypatch):
+def test_the_program_is_the_venvs(tmp_path, monkeypatch, run_with):
     monkeypatch.setenv("ENGINES", str(tmp_path))
     program = tmp_path / "vllm" / "bin" / "vllm"
     program.parent.mkdir(parents=True)
@@ -149,14 +125,14 @@ def test_the_program_is_the_venvs(tmp_path, monkeypatch):
     assert (str(program), "serve") == engine_named("vllm").executable(run)
 
 
-def test_a_missing_program_says_what_to_do(tmp_path):
+def test_a_missing_program_says_what_to_do(tmp_path, run_with):
     run = run_with(engine=EngineSpec(name="vllm", venv=str(tmp_path)))
 
     with pytest.raises(EngineMissing, match=rf"engine.venv: {tmp_path}/bin/vllm is not there: install vllm into it"):
         engine_named("vllm").executable(run)
 
 
-def test_without_a_venv_the_program_is_the_one_on_path(tmp_path, monkeypatch):
+def test_without_a_venv_the_program_is_the_one_on_path(tmp_path, monkeypatch, run_with):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineMissing, match="no vllm on PATH"):
         engine_named("vllm").executable(run_with())
@@ -175,8 +151,8 @@ def test_without_a_venv_the_program_is_the_one_on_path(tmp_path, monkeypatch):
         (Vendor.NVIDIA, None, ()),
     ],
 )
-def test_stamps_tell_what_a_number_must_not_lose(vendor, forced, stamps):
+def test_stamps_tell_what_a_number_must_not_lose(vendor, forced, stamps, run_with):
     mtp = Mtp(draft_tokens=3, forced_acceptance_length=forced)
-    run = run_with(gpu=GPU.model_copy(update={"vendor": vendor}), mtp=mtp)
+    run = run_with(vendor=vendor, mtp=mtp)
 
     assert stamps == engine_named("vllm").stamps(run)
