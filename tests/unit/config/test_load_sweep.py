@@ -182,7 +182,7 @@ def test_another_engine_takes_no_arguments_of_the_files_own(written):
 
 
 def test_an_engine_that_is_not_there_is_refused():
-    with pytest.raises(UserError, match="engine 'trt' is not known; there are vllm, emulator"):
+    with pytest.raises(UserError, match="engine 'trt' is not known; there are vllm, sglang, emulator"):
         config.load(Path("quickstart"), engine="trt")
 
 
