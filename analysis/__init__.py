@@ -1,7 +1,8 @@
 """mtpbench's reading half: points become curves, curves become a comparison of MTP with Off.
 
 Reads results, ours or public ones; starts nothing and measures nothing. Of `harness` it knows only `records`,
-`metrics`, `spec`, `units`, `errors`, `stats`, `front`, `config` (GPU and model facts) and `rundir` (paths).
+`metrics`, `spec`, `units`, `errors`, `stats`, `front`, `config` (GPU and model facts), `rundir` (paths) and `checks`
+(what a verdict on a point means).
 
     0  importers    other tools' files -> rows
     1  rows         results/ -> typed rows, and what can't be used

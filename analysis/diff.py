@@ -93,12 +93,18 @@ def diff(pair: Pair) -> Diff:
     )
 
 
-def _starts(side: Side) -> tuple[AttemptDir, ...]:
+def starts(side: Side) -> tuple[AttemptDir, ...]:
     """The server starts behind an arm of ours; none for imported rows, and none in a view of several topologies."""
     if len(side.topologies) > 1:
         return ()
-    starts = dict.fromkeys((row.folder, row.run_key, row.attempt) for row in side.rows if row.folder)
-    return tuple(RunDir(Path(folder) / run_key).attempt(attempt) for folder, run_key, attempt in starts if folder)
+    found = dict.fromkeys((row.folder, row.run_key, row.attempt) for row in side.rows if row.folder)
+    return tuple(RunDir(Path(folder) / run_key).attempt(attempt) for folder, run_key, attempt in found if folder)
+
+
+def flags_of(side: Side) -> list[str]:
+    """The words that the arm's first server was started with, each flag joined with its values; empty if not told."""
+    commands = (_command(start.argv) for start in starts(side))
+    return next((_flags(asked.argv) for asked in commands if asked is not None), [])
 
 
 def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
@@ -109,7 +115,7 @@ def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
     if len(side.topologies) > 1:
         notes.append("configuration not compared: several topologies differ by more than MTP")
         return
-    for start in _starts(side):
+    for start in starts(side):
         configuration = _read(start.configuration)
         if configuration is None:
             file = start.configuration.relative_to(start.path.parents[1])
@@ -169,7 +175,7 @@ def _command(file: Path) -> _Asked | None:
 def _by_commands(pair: Pair) -> Iterator[Difference]:
     """What the servers were started with: the arms' own words are shown, all others must be equal."""
     off, mtp = (
-        [asked for start in _starts(side) if (asked := _command(start.argv)) is not None]
+        [asked for start in starts(side) if (asked := _command(start.argv)) is not None]
         for side in (pair.off, pair.mtp)
     )
     if not off or not mtp:

@@ -13,7 +13,7 @@ from analysis.comparison import Comparison
 from analysis.curve import Curve
 from analysis.pairs import Level, Pair, Side
 from analysis.rows import X, Y
-from analysis.spread import level_errors
+from analysis.spread import Spread, level_errors
 from harness.metrics import METRICS
 
 Spec = dict[str, Any]
@@ -24,7 +24,13 @@ VEGA_LITE = "5.20"
 COLOURS = ("#6b7280", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 """Off, then the MTP arms; told apart with any colour vision (Okabe and Ito's palette)."""
 
+SHAPES = ("circle", "diamond")
+"""Off, then MTP: told apart without any colour."""
+
 STEPS = 80
+ROOM_FOR_INTERVALS = 1.35
+"""How much higher than the highest point the picture may be for the sake of an interval."""
+
 WIDTH, HEIGHT = 640, 380
 SCALE = 2.0
 
@@ -61,7 +67,8 @@ def spec(comparisons: Sequence[Comparison]) -> Spec:
 def chart(group: Sequence[Comparison]) -> Spec:
     """One system: Off and the MTP arms that were compared with it."""
     first = group[0]
-    lines = [(first.pair.off, first.off.curve), *((each.pair.mtp, each.mtp.curve) for each in group)]
+    spreads = [(first.pair.off, first.off), *((each.pair.mtp, each.mtp) for each in group)]
+    lines = [(side, found.curve) for side, found in spreads]
     arms = list(dict.fromkeys(side.arm.label for side, _ in lines))
     colour = {
         "field": "arm",
@@ -71,13 +78,26 @@ def chart(group: Sequence[Comparison]) -> Spec:
         "legend": {"orient": "top"},
     }
     x = {"field": "x", "type": "quantitative", "title": _axis(X), "scale": {"zero": False, "nice": True}}
-    y = {"field": "y", "type": "quantitative", "title": f"total {METRICS[Y].unit}", "scale": {"zero": True}}
     points = [value for side, line in lines for value in _points(side, line)]
+    top = ROOM_FOR_INTERVALS * max(point["y"] for point in points)
+    y = {"field": "y", "type": "quantitative", "title": f"total {METRICS[Y].unit}", "scale": {"zero": True}}
+    shape = {"field": "arm", "type": "nominal", "scale": {"domain": arms, "range": _shapes(lines)}, "legend": None}
     return {
         "title": {"text": _title(first.pair), "subtitle": _subtitle(group), "anchor": "start"},
         "width": WIDTH,
         "height": HEIGHT,
         "layer": [
+            _layer(
+                [value for side, found in spreads for value in _band(side, found, top)],
+                {"type": "area", "opacity": 0.14},
+                {
+                    "x": x,
+                    "y": {**y, "field": "y_lo"},
+                    "y2": {"field": "y_hi"},
+                    "color": colour,
+                    "detail": {"field": "run"},
+                },
+            ),
             _layer(
                 [value for side, line in lines for value in _line(side, line)],
                 {"type": "line", "strokeWidth": 2},
@@ -87,8 +107,8 @@ def chart(group: Sequence[Comparison]) -> Spec:
             _bar(points, "x", {"y": y, "x": {**x, "field": "x_lo"}, "x2": {"field": "x_hi"}, "color": colour}),
             _layer(
                 points,
-                {"type": "point", "size": 55, "filled": True},
-                {"x": x, "y": y, "color": colour, "opacity": {"condition": _OUTLYING, "value": 1}},
+                {"type": "point", "size": 70, "filled": True, "stroke": "white", "strokeWidth": 1},
+                {"x": x, "y": y, "color": colour, "shape": shape, "opacity": {"condition": _OUTLYING, "value": 1}},
             ),
             _layer(
                 points,
@@ -109,6 +129,26 @@ def _layer(values: list[Spec], mark: Spec, encoding: Spec) -> Spec:
 def _bar(points: list[Spec], axis: str, encoding: Spec) -> Spec:
     """Interval marks along one axis, of the points that have an interval."""
     return _layer([point for point in points if f"{axis}_lo" in point], {"type": "rule", "strokeWidth": 1.5}, encoding)
+
+
+def _shapes(lines: Sequence[tuple[Side, Curve]]) -> list[str]:
+    return [SHAPES[0] if side.arm.is_off else SHAPES[1] for side, _ in lines]
+
+
+def _band(side: Side, found: Spread, top: float) -> Iterable[Spec]:
+    """The curve's 95 % interval where it is known, cut off above `top`; `run` counts stretches without a gap."""
+    low, high = found.curve.span
+    if low == high:
+        return
+    at = np.geomspace(low, high, STEPS // 2).clip(low, high)
+    run = 0
+    for x, y, error in zip(at, np.exp(found.curve.log(Y, at)), found.errors(at)[Y], strict=True):
+        if error is None:
+            run += 1
+            continue
+        width = 1 + error.half_width
+        ends = {"y_lo": _figure(float(y) / width), "y_hi": min(_figure(float(y) * width), _figure(top))}
+        yield {"arm": side.arm.label, "run": run, "x": _figure(float(x)), **ends}
 
 
 def _points(side: Side, line: Curve) -> Iterable[Spec]:
@@ -161,6 +201,6 @@ def _title(pair: Pair) -> str:
 def _subtitle(group: Sequence[Comparison]) -> list[str]:
     """What the numbers must never lose, and what the marks mean."""
     stamps = dict.fromkeys(stamp for comparison in group for stamp in comparison.stamps)
-    marks = "bars: 95 % intervals; pale: worse in both axes than another point of its arm"
+    marks = "bands and bars: 95 % intervals; pale: worse in both axes than another point of its arm"
     search = [] if group[0].pair.balanced else ["the arms searched different topologies: no effect of MTP"]
     return [*([", ".join(stamps)] if stamps else []), *search, marks]

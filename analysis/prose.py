@@ -24,7 +24,7 @@ MOST_PERCENT = 1000
 def paragraph(comparison: Comparison) -> str:
     """What the comparison says, in one paragraph, its stamps first."""
     stamps = f"[{', '.join(comparison.stamps)}] " if comparison.stamps else ""
-    return stamps + " ".join(_sentences(comparison))
+    return stamps + " ".join(sentences(comparison))
 
 
 def more_or_less(ratio: float) -> str:
@@ -77,23 +77,29 @@ def choice(best: Best, unit: str) -> str:
     return f"{unit} {number(best.place)}: {best.best.label} ({number(best.tok_s_gpu[best.best])} tok/s/GPU{tied})"
 
 
-def _sentences(comparison: Comparison) -> Iterable[str]:
-    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
-        because = "; ".join(comparison.evidence.because)
-        yield f"This is no statement about MTP: drafts were probably not used ({because})."
-    yield from _setting(comparison)
+def sentences(comparison: Comparison) -> Iterable[str]:
+    """What the comparison says, without its stamps; what must be known first comes first."""
+    yield from caveats(comparison)
     read = [target for target in comparison.targets if target.ratio]
     if read:
         yield _throughput(comparison, read)
         yield from _cost(read, "MTP" if comparison.pair.balanced else "the best MTP deployment")
     elif comparison.overlap is None:
         yield "The curves share no interactivity, so nothing can be said at one speed for the user."
-    yield _verdict(comparison)
+    yield verdict(comparison)
     if comparison.evidence.drafts != Drafts.PROBABLY_NOT_USED:
         for found in comparison.crossovers:
             text = crossover(found, attributable=comparison.pair.balanced)
             yield f"{text[0].upper()}{text[1:]}."
         yield from _mechanism(comparison)
+
+
+def caveats(comparison: Comparison) -> Iterable[str]:
+    """What changes the meaning of every number that follows."""
+    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
+        because = "; ".join(comparison.evidence.because)
+        yield f"This is no statement about MTP: drafts were probably not used ({because})."
+    yield from _setting(comparison)
 
 
 def _setting(comparison: Comparison) -> Iterable[str]:
@@ -142,7 +148,8 @@ def _cost(read: Sequence[Target], subject: str) -> Iterable[str]:
         yield f"A million tokens cost {', '.join(clauses)} tok/s/user."
 
 
-def _verdict(comparison: Comparison) -> str:
+def verdict(comparison: Comparison) -> str:
+    """The verdict as a sentence: what may be said, and why no more."""
     margin = f"{100 * comparison.margin:g} %"
     texts = {
         None: "Measured for show (demo): no verdict.",

@@ -68,7 +68,7 @@ def wanted(text: str | None) -> Wanted:
         figure = float(number) if re.fullmatch(r"\d{1,6}(\.\d+)?", number) else 0.0
         if _DAY.fullmatch(part):
             want = replace(want, day=part)
-        elif part in _tiers():
+        elif part in tiers():
             want = replace(want, tier=part)
         elif name == "usd" and figure:
             want = replace(want, usd_per_gpu_hour=figure)
@@ -76,7 +76,7 @@ def wanted(text: str | None) -> Wanted:
             want = replace(want, all_in_kw=figure)
         else:
             raise UserError(
-                f"--prices {part}: not a day like 2026-07-13, not one of {', '.join(_tiers())}, "
+                f"--prices {part}: not a day like 2026-07-13, not one of {', '.join(tiers())}, "
                 "and not a figure of your own like usd=2.10 or kw=1.4"
             )
     return want
@@ -112,6 +112,7 @@ def _missing(gpu: str, facts: Gpu | None, prices: Prices | None, want: Wanted) -
 
 
 @cache
-def _tiers() -> tuple[str, ...]:
+def tiers() -> tuple[str, ...]:
+    """Who may pay: every tier that some GPU has a price of."""
     prices = [prices for gpu in config.load_gpus().values() for prices in gpu.prices]
     return tuple(sorted({tier for each in prices for tier in each.usd_per_gpu_hour}))

@@ -190,10 +190,12 @@ class Unusable(msgspec.Struct, frozen=True):
 
     Attributes:
         row: what it is: the row's label, or file and line where there is no row.
+        measured: the row itself, where there is one.
     """
 
     row: str
     reason: str
+    measured: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,7 @@ def table(judged: Iterable[tuple[Mapping[str, object], str | None]], unusable: I
         if isinstance(row, str):
             left.append(Unusable(str(flat.get("source") or flat.get("run_key")), row))
         elif reason := _unfit(row):
-            left.append(Unusable(row.label, reason))
+            left.append(Unusable(row.label, reason, row))
         elif (measurement := _measurement(row)) in seen:
             left.append(Unusable(row.label, REASONS["duplicate"]))
         else:

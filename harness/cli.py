@@ -34,6 +34,15 @@ EngineName = Annotated[
     str | None, typer.Option("--engine", help="Run another engine than the file's: `emulator` needs no GPU.")
 ]
 
+At = Annotated[str | None, typer.Option("--at", help="Interactivities to compare at, tok/s/user, comma-separated.")]
+PairGlob = Annotated[str | None, typer.Option("--pair", metavar="GLOB", help="Pairs whose key matches.")]
+ViewName = Annotated[str | None, typer.Option("--view", help="matched or best-of-topologies.")]
+PricesOf = Annotated[str | None, typer.Option("--prices", metavar="DATE|TIER", help="Prices of a day, or of a tier.")]
+AsPublished = Annotated[
+    bool, typer.Option("--as-published", help="Compute as the InferenceX dashboard did in July 2026.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Compare arms that differ in more than MTP; the answer says so.")]
+
 
 class Format(StrEnum):
     """Formats of a comparison."""
@@ -174,21 +183,13 @@ def score(results: Results) -> None:
 def compare(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Results folders or files.")],
     *,
-    at: Annotated[
-        str | None, typer.Option("--at", help="Interactivities to compare at, tok/s/user, comma-separated.")
-    ] = None,
-    pair: Annotated[str | None, typer.Option("--pair", metavar="GLOB", help="Pairs whose key matches.")] = None,
-    view: Annotated[str | None, typer.Option("--view", help="matched or best-of-topologies.")] = None,
+    at: At = None,
+    pair: PairGlob = None,
+    view: ViewName = None,
     output_format: Annotated[Format, typer.Option("--format", help="Of the answer.")] = Format.MD,
-    prices: Annotated[
-        str | None, typer.Option("--prices", metavar="DATE|TIER", help="Prices of a day, or of a tier.")
-    ] = None,
-    as_published: Annotated[
-        bool, typer.Option("--as-published", help="Compute as the InferenceX dashboard did in July 2026.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare arms that differ in more than MTP; the answer says so.")
-    ] = False,
+    prices: PricesOf = None,
+    as_published: AsPublished = False,
+    force: Force = False,
 ) -> None:
     """Compare MTP with Off, at equal concurrency and at matched interactivity."""
     from analysis.answer import compare_text
@@ -206,6 +207,40 @@ def compare(
     print(text, end="")
     if not compared:
         raise PointsInvalid("nothing here can be compared: the reasons stand above")
+
+
+@app.command(epilog="Example: mtpbench report results/quickstart -o page.html")
+def report(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Results folders or files.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")],
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="A picture of the curves as well.")] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="The same as SVG.")] = None,
+    at: At = None,
+    pair: PairGlob = None,
+    view: ViewName = None,
+    prices: PricesOf = None,
+    as_published: AsPublished = False,
+    force: Force = False,
+) -> None:
+    """Write a comparison as one HTML page that opens from disk, without a network."""
+    from analysis.answer import write_page
+
+    written, compared = write_page(
+        paths,
+        output,
+        png=png,
+        svg=svg,
+        at=at,
+        pair=pair,
+        view=view,
+        prices=prices,
+        force=force,
+        published=as_published,
+    )
+    print("written: " + ", ".join(map(str, written)))
+    if not compared:
+        raise PointsInvalid(f"nothing here can be compared: the reasons stand in {output}")
 
 
 @app.command(name="import", epilog="Example: mtpbench import agg_bmk.json -o results/inferencex")
@@ -238,7 +273,8 @@ def _show(folder: Path) -> None:
 
     text, written = leave_comparison(folder)
     print(text)
-    print("written: " + ", ".join(map(str, written)))
+    print("written: " + ", ".join(map(str, written[:-1])))
+    print(f"the page, for a browser: {written[-1].resolve().as_uri()}")
 
 
 def main() -> None:

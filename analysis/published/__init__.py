@@ -12,8 +12,11 @@ Source: https://github.com/SemiAnalysisAI/InferenceX-app, packages/app/src: lib/
 components/calculator/interpolation.ts, components/compare/compare-interpolated-table.tsx.
 """
 
-from analysis.published.maths import Cells, Page, Target, pages_of
+from analysis.published.maths import Cells, Cloud, Page, Target, pages_of
 from analysis.published.pages import Published, published_pages
-from analysis.published.text import as_published
+from analysis.published.text import Shown, about, as_published, recomputed, sentence
 
-__all__ = ["Cells", "Page", "Published", "Target", "as_published", "pages_of", "published_pages"]
+__all__ = [
+    "Cells", "Cloud", "Page", "Published", "Shown", "Target", "about", "as_published", "pages_of", "published_pages",
+    "recomputed", "sentence",
+]  # fmt: skip

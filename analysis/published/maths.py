@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -51,7 +51,7 @@ class Page:
         band: the interactivities that the page prints, tok/s/user.
         rates: the constants used.
         engines: all that are pooled here.
-        mtp_rows, off_rows: how many points each cloud held.
+        mtp_cloud, off_cloud: the arms' points; None for an arm that has no rows.
     """
 
     model: str
@@ -63,13 +63,23 @@ class Page:
     targets: tuple[Target, ...]
     rates: Rates
     engines: tuple[str, ...]
-    mtp_rows: int
-    off_rows: int
+    mtp_cloud: "Cloud | None" = field(compare=False)
+    off_cloud: "Cloud | None" = field(compare=False)
 
     @property
     def key(self) -> str:
         """`qwen3.5/h100/fp8/1k1k`."""
         return key_of(self.model, self.gpu, self.precision, self.isl, self.osl)
+
+    @property
+    def mtp_rows(self) -> int:
+        """How many points the MTP arm has."""
+        return len(self.mtp_cloud.rows) if self.mtp_cloud else 0
+
+    @property
+    def off_rows(self) -> int:
+        """How many points the Off arm has."""
+        return len(self.off_cloud.rows) if self.off_cloud else 0
 
 
 def pages_of(
@@ -96,9 +106,10 @@ def key_of(model: str, gpu: str, precision: str, isl: int, osl: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cloud:
+class Cloud:
     """One arm's points: columns of equal length; cost and power None without prices."""
 
+    rows: Sequence[Row]
     x: Float
     tok_s_gpu: Float
     usd_per_mtok: Float | None
@@ -152,12 +163,12 @@ def _page(key: tuple[str, str, str, int, int], rows: list[Row], rates: Rates, at
         targets=tuple(Target(t, mtp.at(t) if mtp else None, off.at(t) if off else None) for t in targets),
         rates=rates,
         engines=tuple(sorted({str(row.get("engine")) for row in rows})),
-        mtp_rows=len(sides["mtp"]),
-        off_rows=len(sides["off"]),
+        mtp_cloud=mtp,
+        off_cloud=off,
     )
 
 
-def _cloud(rows: list[Row], rates: Rates) -> _Cloud:
+def _cloud(rows: list[Row], rates: Rates) -> Cloud:
     def column(name: str) -> Float:
         return np.array([row[name] for row in rows], float)
 
@@ -165,7 +176,8 @@ def _cloud(rows: list[Row], rates: Rates) -> _Cloud:
         return None if known is None else np.array([worth(rate) for rate in throughput.tolist()], float)
 
     throughput = column("total_tok_s_gpu")
-    return _Cloud(
+    return Cloud(
+        rows=rows,
         x=column("interactivity"),
         tok_s_gpu=throughput,
         usd_per_mtok=of_throughput(rates.cost_per_mtok, rates.usd_per_gpu_hour),
@@ -174,7 +186,7 @@ def _cloud(rows: list[Row], rates: Rates) -> _Cloud:
     )
 
 
-def _band(clouds: list[_Cloud]) -> tuple[float, float]:
+def _band(clouds: list[Cloud]) -> tuple[float, float]:
     """The overlap of all points, front or not; their union where nothing overlaps."""
     lows, highs = [float(c.x.min()) for c in clouds], [float(c.x.max()) for c in clouds]
     lo, hi = max(lows), min(highs)

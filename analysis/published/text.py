@@ -91,6 +91,19 @@ def as_published(
     writers: dict[str, Callable[[list[Shown], Unused], str]] = {"md": _markdown, "csv": _csv, "json": _json}
     if output_format not in writers:
         raise UserError(f"format '{output_format}' is not one of {', '.join(writers)}")
+    shown, unused = recomputed(table, published, at=at, pair=pair, prices=prices)
+    return writers[output_format](shown, unused)
+
+
+def recomputed(
+    table: Table,
+    published: Sequence[Published] = (),
+    *,
+    at: Sequence[float] | None = None,
+    pair: str | None = None,
+    prices: str | None = None,
+) -> tuple[list[Shown], Unused]:
+    """The tables that `as_published` writes, and what took no part; arguments and errors as there."""
     asked = wanted(prices)
     want = replace(asked, day=asked.day or JULY_2026)
     rows = [row for row in table.rows if not _unlike_a_page(row)]
@@ -98,7 +111,7 @@ def as_published(
     pages = pages_of([row.cells for row in rows], gpus.__getitem__, at=at)
     comparable = at is None and prices is None
     shown = [s for s in _shown(pages, published, comparable) if fnmatch.fnmatch(s.printed.key, pair or "*")]
-    return writers[output_format](shown, _unused(table))
+    return shown, _unused(table)
 
 
 def _unlike_a_page(row: Row) -> str | None:
@@ -154,7 +167,7 @@ def _markdown_page(shown: Shown) -> str:
     state = "recomputed from the rows given" if shown.recomputed else f"as published, not recomputed: {shown.note}"
     name = escaped(f"{shown.label}, {page.gpu.upper()} {page.precision.upper()}, {page.isl}/{page.osl} tokens")
     head = f"## {name}\n\n{state}"
-    about = [escaped(page.key), *map(escaped, _about(shown))]
+    clauses = [escaped(page.key), *map(escaped, about(shown))]
     table = grid(
         ["Metric", *(f"{target.at} tok/s/user" for target in page.targets)],
         [
@@ -162,11 +175,12 @@ def _markdown_page(shown: Shown) -> str:
             for metric, (name, dress) in METRICS.items()
         ],
     )
-    sentences = [f"- {_sentence(target)}" for target in page.targets if target.verdict]
-    return "\n\n".join(filter(None, [f"{head}; {'; '.join(about)}.", table, "\n".join(sentences)]))
+    sentences = [f"- {sentence(target)}" for target in page.targets if target.verdict]
+    return "\n\n".join(filter(None, [f"{head}; {'; '.join(clauses)}.", table, "\n".join(sentences)]))
 
 
-def _about(shown: Shown) -> Iterable[str]:
+def about(shown: Shown) -> Iterable[str]:
+    """Band, counts, constants, and how far it repeats a published page: one clause each."""
     if shown.printed.band:
         yield "band {}–{} tok/s/user".format(*shown.printed.band)  # noqa: RUF001
     if shown.page:
@@ -192,7 +206,8 @@ def _both(target: PrintedTarget, metric: str, dress: str) -> str:
     return ", ".join(f"{name}: {of(getattr(target, arm))}" for arm, name in ARMS.items())
 
 
-def _sentence(target: PrintedTarget) -> str:
+def sentence(target: PrintedTarget) -> str:
+    """What a page says under its table of one target."""
     place = f" ({target.band_word} of the band)" if target.band_word else ""
     figures = target.prose or {}
     said = ", ".join(f"{name} {_figures(figures[arm])}" for arm, name in ARMS.items() if arm in figures)

@@ -29,7 +29,7 @@ ANALYSIS = (
     {"prose", "tables", "plots", "published"},
     {"report", "answer"},
 )
-SEEN_BY_ANALYSIS = {"records", "metrics", "spec", "units", "errors", "stats", "front", "config", "rundir"}
+SEEN_BY_ANALYSIS = {"records", "metrics", "spec", "units", "errors", "stats", "front", "config", "rundir", "checks"}
 THE_CLI_ALONE_KNOWS_BOTH = {"harness/cli.py"}
 ENTRY_OF_ITS_OWN_PROCESS = {"harness/emulator/server.py", "harness/emulator/__main__.py"}
 
