@@ -12,6 +12,6 @@ Imports point down only; a module may import those of lower floors:
     2  metrics engines corpus prompts launch emulator power
     3  config rundir provenance checks server
     4  load now plan prefetch progress
-    5  scoring status sweep doctor
+    5  scoring status sweep virtual doctor
     6  cli
 """

@@ -148,6 +148,9 @@ def run(
     require_power: Annotated[
         bool, typer.Option("--require-power", help="A point without good power figures is invalid.")
     ] = False,
+    virtual: Annotated[
+        bool, typer.Option("--virtual", help="With --engine emulator: as fast as it computes, without a server.")
+    ] = False,
 ) -> None:
     """Measure a sweep. The same command again goes on where the last one stopped."""
     from harness import config
@@ -155,7 +158,11 @@ def run(
 
     asked = config.load(sweep, engine=engine)
     folder = output or Path("results") / asked.name
-    rows = _with_uvloop(run_sweep(asked, folder, only=only, retry_invalid=retry_invalid, power_required=require_power))
+    rows = _with_uvloop(
+        run_sweep(
+            asked, folder, only=only, retry_invalid=retry_invalid, power_required=require_power, in_virtual_time=virtual
+        )
+    )
     _show(folder)
     invalid = sum(bool(row["invalid"]) for row in rows)
     if invalid:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import config, load, prompts
+from harness import config, load, prompts, virtual
 from harness.errors import NoMeter, ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
@@ -50,13 +50,20 @@ class _Work:
     results: SweepDir
     progress: Progress
     power_required: bool
+    in_virtual_time: bool
 
     def files(self, point: Point) -> PointDir:
         return self.results.run(point.run.key).point(point.folder)
 
 
 async def run_sweep(
-    sweep: Sweep, folder: Path, *, only: str | None = None, retry_invalid: bool = False, power_required: bool = False
+    sweep: Sweep,
+    folder: Path,
+    *,
+    only: str | None = None,
+    retry_invalid: bool = False,
+    power_required: bool = False,
+    in_virtual_time: bool = False,
 ) -> list[dict[str, object]]:
     """Measure what is missing of a sweep.
 
@@ -66,6 +73,7 @@ async def run_sweep(
         only: a glob over `<run key>/<point>`; other points are left for another time.
         retry_invalid: measure points again whose row is invalid.
         power_required: make a point without good power figures invalid, and start nothing without a meter.
+        in_virtual_time: the emulator in virtual time, without a server.
 
     Returns:
         All rows of the folder, those of earlier calls included.
@@ -84,7 +92,7 @@ async def run_sweep(
             _forget_invalid(results)
         todo = [point for point in asked if not results.run(point.run.key).point(point.folder).done]
         with Progress(total=len(asked), done=len(asked) - len(todo)) as progress:
-            work = _Work(sweep, results, progress, power_required)
+            work = _Work(sweep, results, progress, power_required, in_virtual_time)
             todo = _score_leftovers(work, todo)
             for _, points in groupby(todo, key=lambda point: (point.run.key, point.launch)):
                 await _measure_launch(work, list(points))
@@ -93,8 +101,23 @@ async def run_sweep(
 
 async def _measure_launch(work: _Work, points: list[Point]) -> None:
     """Points of one launch on one server, or on several where one dies."""
+    if work.in_virtual_time:
+        _emulate_launch(work, points)
+        return
     while points:
         points = points[await _measure_on_one_server(work, points) :]
+
+
+def _emulate_launch(work: _Work, points: Sequence[Point]) -> None:
+    """Points of one launch in virtual time."""
+    run = points[0].run
+    folder = work.results.run(run.key)
+    write_text(folder.run, run.model_dump_json(indent=1) + "\n")
+    attempt = folder.new_attempt()
+    launch = virtual.started(run, points[0].launch, attempt)
+    for point in points:
+        _save(work.files(point), launch.observe(work.sweep, point), virtual.facts(work.sweep, attempt))
+        _score(work, point)
 
 
 async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:

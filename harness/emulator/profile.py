@@ -1,7 +1,7 @@
 """What a step of the emulated engine costs, and what bounds a step: values only, no state.
 
-A profile has five parameters and no table by concurrency, so that it can be checked against closed form and can't be
-bent point by point to look like anything.
+A profile has five costs, a sixth for mixtures of experts, and no table by concurrency, so that it can be checked
+against closed form and can't be bent point by point to look like anything.
 """
 
 import math
@@ -12,16 +12,17 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import Field
 
-from harness.spec.base import Spec, Text
+from harness.spec.base import Sequence, Spec, Text
 
 Seconds = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0)]
 
 Slowness = Callable[[float], float]
 """Factor on the time of a step that starts at a given virtual second; 1.0 is the profile's own time."""
 
 
 class Profile(Spec):
-    """The time that one step takes, as a sum of five terms.
+    """The time that one step takes, as a sum of terms.
 
     A step decodes every sequence in the batch and prefills what its budget allows. Under speculation it verifies
     `1 + k` positions of each sequence, and the draft head runs `k` times for the whole batch.
@@ -32,6 +33,9 @@ class Profile(Spec):
         per_context_token_s: of each token of context that decoding sequences attend to.
         per_prefill_token_s: of each prompt token.
         per_draft_s: of each pass of the draft head, whatever the batch.
+        spread_s: of reading what one position leaves unread, when a batch reads all of it: a mixture's other experts.
+        spread_positions: parameters over active ones: after so many positions 63 % of that is read.
+        band: factors on all of these between which the true ones are expected.
         source: where the numbers come from.
     """
 
@@ -41,17 +45,32 @@ class Profile(Spec):
     per_context_token_s: Seconds
     per_prefill_token_s: Seconds
     per_draft_s: Seconds
+    spread_s: Seconds = 0.0
+    spread_positions: Annotated[float, Field(ge=1)] = 1.0
+    band: Annotated[tuple[Share, Share], Sequence] = (1.0, 1.0)
     source: Text
 
-    def step_s(self, *, sequences: int, context_tokens: int, prefill_tokens: int, draft_tokens: int) -> float:
+    def step_s(self, *, sequences: int, context_tokens: float, prefill_tokens: float, draft_tokens: int) -> float:
         """Seconds of one step that decodes `sequences` with `context_tokens` of context in all."""
+        positions = sequences * (1 + draft_tokens)
         return (
             self.fixed_s
-            + self.per_position_s * sequences * (1 + draft_tokens)
+            + self.spread_s * spread(positions, self.spread_positions)
+            + self.per_position_s * positions
             + self.per_context_token_s * context_tokens
             + self.per_prefill_token_s * prefill_tokens
             + self.per_draft_s * draft_tokens
         )
+
+    def scaled(self, factor: float) -> "Profile":
+        """A server whose steps all take `factor` times as long."""
+        costs = ("fixed_s", "per_position_s", "per_context_token_s", "per_prefill_token_s", "per_draft_s", "spread_s")
+        return self.model_copy(update={name: getattr(self, name) * factor for name in costs})
+
+
+def spread(positions: float, scale: float) -> float:
+    """Share of the weights beyond the first position's that a batch of positions reads, each its experts at random."""
+    return 1 - math.exp((1 - positions) / scale) if positions > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 
 import aiohttp
 
+from harness.emulator.roofline import fitted_file, name_of, roofline, why_unknown
 from harness.engines.base import Additions, Endpoint
 from harness.engines.vllm import Vllm
 from harness.records import Configuration
 from harness.spec import Mtp, Run, Vendor
 
-PROFILES = {Vendor.NVIDIA: "h100-like", Vendor.AMD: "h100-like", Vendor.CPU: "cpu-like"}
-"""Profile of a sweep that names none in `engine.args`."""
+LIKE = {Vendor.NVIDIA: "h100-like", Vendor.AMD: "h100-like", Vendor.CPU: "cpu-like"}
+"""Profile of a system of which too little is known for a roofline."""
 
 SPECULATIVE = ("draft_tokens", "acceptance_length")
 DERIVED = ("kv_tokens",)
@@ -39,7 +40,7 @@ class Emulator(Vllm):
             "host": host,
             "port": port,
             "served-model-name": served_name,
-            "profile": PROFILES[run.gpu.vendor],
+            "profile": profile_of(run),
             "model": run.model.name,
             "precision": run.precision,
             **parallel.model_dump(),
@@ -90,6 +91,15 @@ class Emulator(Vllm):
             circumstance={name: said[name] for name in CIRCUMSTANCE},
             mismatches=tuple(_mismatches(said, run)),
         )
+
+
+def profile_of(run: Run) -> str:
+    """Profile of a Run whose `engine.args` name none: one fitted to its system, else a roofline, else one like it."""
+    if fitted_file(run):
+        return name_of(run)
+    if run.gpu.vendor is Vendor.CPU or why_unknown(run):
+        return LIKE[run.gpu.vendor]
+    return roofline(run).model_dump_json()
 
 
 def _mismatches(said: Mapping[str, object], run: Run) -> Iterator[str]:

@@ -1,16 +1,17 @@
 """How long and how much, before anything has run: guesses between two ends, or none with the reason.
 
-Arithmetic on the facts of a model and a GPU, and on nothing else. The ends are a roofline at two shares of the GPU's
-peak; nothing here is a measurement, and no row ever carries it.
+Where a profile was fitted to measurements of this very system, its error makes the ends; elsewhere they are a roofline
+at two shares of the GPU's peak. Nothing here is a measurement, and no row ever carries it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.spec import Model, Mtp, Run, Sweep
-
-SHARE_OF_PEAK = (0.25, 0.75)
-"""Of bandwidth and arithmetic: where serving engines lie."""
+from harness.config import load_file
+from harness.emulator.expected import Load, expected
+from harness.emulator.profile import Profile
+from harness.emulator.roofline import SHARE_OF_PEAK, fitted_file, roofline, why_unknown
+from harness.spec import Run, Sweep
 
 STEP_OVERHEAD_S = (0.0005, 0.010)
 """Scheduling, sampling and kernel launches of one step."""
@@ -67,6 +68,21 @@ class Guess:
         return Guess(each(self.low, other.low), each(self.high, other.high))
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a number of users may see.
+
+    Attributes:
+        request_s: from send to last token.
+        interactivity: tok/s of one user.
+        total_tok_s_gpu: of all users, prompts included, a GPU.
+    """
+
+    request_s: Guess
+    interactivity: Guess
+    total_tok_s_gpu: Guess
+
+
 def unknown(reason: str) -> Guess:
     """No guess, and why."""
     return Guess(None, None, reason)
@@ -84,33 +100,41 @@ def ready_s(run: Run) -> Guess:
     return (Guess(*IMPORTS_S) + _load_s(run) + _capture_s(run)).at_most(run.model.ready_limit_s)
 
 
-def request_s(run: Run, sweep: Sweep, users: int) -> Guess:
-    """A request from send to last token with `users` in flight, seconds.
+def expected_of(run: Run, sweep: Sweep, users: int) -> Outlook:
+    """A Run's server with `users` in flight: a fitted profile within its error, or a roofline within its band."""
+    ends = _ends(run)
+    if isinstance(ends, str):
+        return Outlook(unknown(ends), unknown(ends), unknown(ends))
+    fast, slow = ends
+    few, many = acceptance_lengths(run)
+    isl, osl = sweep.workload.isl, sweep.workload.osl
+    load = Load(users=users, isl=isl, osl=osl, draft_tokens=run.mtp.draft_tokens, acceptance_length=many)
+    best, worst = expected(fast, load), expected(slow, replace(load, acceptance_length=few))
+    gpus = run.parallel.gpus
+    return Outlook(
+        request_s=Guess(best.request_s, worst.request_s),
+        interactivity=Guess(worst.interactivity, best.interactivity),
+        total_tok_s_gpu=Guess(worst.total_tok_s / gpus, best.total_tok_s / gpus),
+    )
 
-    Its steps, each reading the weights and everyone's KV cache and computing everyone's positions, and the prefills
-    of all users, which take turns with them.
-    """
-    model, gpu, lengths = run.model, run.gpu, sweep.workload
-    weights_gb, tflops = model.weight_gb.get(run.precision), gpu.dense_tflops.get(run.precision)
-    missing = {
-        f"{model.name} has no weight_gb.{run.precision}": weights_gb,
-        f"{gpu.name} has no dense_tflops.{run.precision}": tflops,
-        f"{gpu.name} has no bandwidth_tb_s": gpu.bandwidth_tb_s,
-        f"{model.name} has no kv_bytes_per_token": model.kv_bytes_per_token,
-    }
-    for reason, fact in missing.items():
-        if fact is None:
-            return unknown(reason)
-    assert weights_gb and tflops and gpu.bandwidth_tb_s and model.kv_bytes_per_token
-    positions = users * (1 + run.mtp.draft_tokens)
-    kv_gb = users * (lengths.isl + lengths.osl / 2) * model.kv_bytes_per_token / 1e9
-    read_s = (weights_gb * _share_touched(model, positions) + kv_gb) / (1e3 * gpu.bandwidth_tb_s * run.parallel.gpus)
-    position_s = 2e-3 * model.active_b / (tflops * run.parallel.gpus)
-    slow, fast = SHARE_OF_PEAK
-    step_s = Guess(max(read_s, positions * position_s) / fast, (read_s + positions * position_s) / slow)
-    prefill_s = Guess(users * lengths.isl * position_s / fast, users * lengths.isl * position_s / slow)
-    few, many = (lengths.osl / length for length in reversed(acceptance_lengths(run.mtp)))
-    return (step_s + Guess(*STEP_OVERHEAD_S)).with_(Guess(few, many), lambda one, steps: one * steps) + prefill_s
+
+def fitted_profile(run: Run) -> Profile | None:
+    """The profile that was fitted to measurements of a Run's system; None when there is none."""
+    file = fitted_file(run)
+    return None if file is None else load_file(file, Profile)
+
+
+def _ends(run: Run) -> tuple[Profile, Profile] | str:
+    """The fastest and the slowest profile that are expected, or why there is none."""
+    fitted = fitted_profile(run)
+    if fitted:
+        fast, slow = fitted.band
+        return fitted.scaled(fast), fitted.scaled(slow)
+    missing = why_unknown(run)
+    if missing:
+        return missing
+    (slow_share, fast_share), (least_s, most_s) = SHARE_OF_PEAK, STEP_OVERHEAD_S
+    return roofline(run, fast_share, overhead_s=least_s), roofline(run, slow_share, overhead_s=most_s)
 
 
 def point_s(request: Guess, sweep: Sweep) -> Guess:
@@ -121,11 +145,11 @@ def point_s(request: Guess, sweep: Sweep) -> Guess:
     return window + request.with_(Guess(*REQUESTS_AROUND), lambda one, requests: one * requests)
 
 
-def acceptance_lengths(mtp: Mtp) -> tuple[float, float]:
-    """Tokens a step, at least and at most; natural acceptance can be anything from none to all."""
-    if mtp.forced_acceptance_length is not None:
-        return mtp.forced_acceptance_length, mtp.forced_acceptance_length
-    return 1.0, 1.0 + mtp.draft_tokens
+def acceptance_lengths(run: Run) -> tuple[float, float]:
+    """Tokens a step, at least and at most: forced, or golden, or anything from none to all."""
+    mtp, golden = run.mtp, run.model.golden
+    known = mtp.forced_acceptance_length or (golden.by_draft_tokens.get(mtp.draft_tokens) if golden else None)
+    return (known, known) if known else (1.0, 1.0 + mtp.draft_tokens)
 
 
 def _load_s(run: Run) -> Guess:
@@ -140,8 +164,3 @@ def _load_s(run: Run) -> Guess:
 
 def _capture_s(run: Run) -> Guess:
     return Guess(0.0, 0.0) if run.settings.max_graph_requests is None else Guess(*CAPTURE_S)
-
-
-def _share_touched(model: Model, positions: int) -> float:
-    """Share of the weights that a step reads: each position of a MoE model picks experts of its own."""
-    return min(1.0, positions * model.active_b / model.parameters_b) if model.moe else 1.0

@@ -9,7 +9,7 @@ from harness.plan.work import Plan, PlannedRun
 from harness.spec import Ladder, Run
 from harness.units import MISSING, SECONDS_PER_HOUR, duration, number
 
-HEADINGS = ("run", "GPUs", "start", "users", "a request", "a point")
+HEADINGS = ("run", "GPUs", "start", "users", "tok/s/user", "tok/s/GPU", "a request", "a point")
 
 
 def render(plan: Plan) -> str:
@@ -43,20 +43,24 @@ def _points(plan: Plan) -> Iterator[str]:
     for label, planned in _labels(plan).items():
         arm = (label, str(planned.run.parallel.gpus), _span(planned.ready_s))
         for point in planned.points:
-            rows.append((*arm, str(point.concurrency), _span(point.request_s), _span(point.point_s)))
+            outlook = point.outlook
+            speeds = (_span(outlook.interactivity, number), _span(outlook.total_tok_s_gpu, number))
+            rows.append((*arm, str(point.concurrency), *speeds, _span(outlook.request_s), _span(point.point_s)))
             arm = ("", "", "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    reasons = {point.request_s.reason for planned in plan.runs for point in planned.points}
+    reasons = {point.outlook.request_s.reason for planned in plan.runs for point in planned.points}
     yield from (f"{MISSING} no guess of a request: {reason}" for reason in sorted(filter(None, reasons)))
 
 
 def _totals(plan: Plan) -> Iterator[str]:
+    yield from _basis(plan)
     if plan.hours.reason:
         yield f"time    unknown: {plan.hours.reason}"
     else:
-        yield f"time    {_span(plan.hours * SECONDS_PER_HOUR)}, one server after the other"
+        gpu_hours = _span(plan.gpu_hours, number)
+        yield f"time    {_span(plan.hours * SECONDS_PER_HOUR)}, one server after the other; {gpu_hours} GPU-hours"
     if plan.usd_reason or plan.hours.reason:
         yield f"cost    unknown: {plan.usd_reason or plan.hours.reason}"
     else:
@@ -67,6 +71,18 @@ def _totals(plan: Plan) -> Iterator[str]:
     for memory in dict.fromkeys(planned.memory for planned in plan.runs):
         of = [label for label, planned in labels.items() if planned.memory == memory]
         yield f"memory  {_memory(memory)}" + (f" ({', '.join(of)})" if len(of) < len(plan.runs) else "")
+
+
+def _basis(plan: Plan) -> Iterator[str]:
+    """What the expected speeds rest on."""
+    for profile in {planned.profile for planned in plan.runs if planned.profile}:
+        yield f"speeds  profile {profile.name}: {profile.source}"
+    if any(planned.profile is None and not planned.points[0].outlook.request_s.reason for planned in plan.runs):
+        yield "speeds  a roofline at a quarter and at three quarters of the GPU's peak; no measurement of this system"
+    if any(not planned.run.is_off and planned.run.mtp.forced_acceptance_length is None for planned in plan.runs):
+        golden = plan.sweep.model.golden
+        said = f"taken as the golden length ({golden.name})" if golden else "anything from none to all"
+        yield f"        natural acceptance is {said}"
 
 
 def _memory(memory: Memory) -> str:

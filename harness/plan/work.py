@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from harness.emulator.profile import Profile
 from harness.engines import Additions, Engine, engine_named
 from harness.errors import EngineMissing, UserError
-from harness.plan.guess import Guess, point_s, ready_s, request_s, total
+from harness.plan.guess import Guess, Outlook, expected_of, fitted_profile, point_s, ready_s, total
 from harness.plan.memory import Memory, memory
 from harness.provenance.disclosure import Placeholders
 from harness.spec import Prices, Run, Sweep
@@ -35,22 +36,23 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPoint:
-    """One concurrency of a Run, measured once in each launch: seconds of one request, and of the whole point."""
+    """One concurrency of a Run, measured once in each launch: what its users may see, seconds of the whole point."""
 
     concurrency: int
-    request_s: Guess
+    outlook: Outlook
     point_s: Guess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """One Run; its server is started once in each launch."""
+    """One Run; its server is started once in each launch. Without a profile its speeds come of a roofline."""
 
     run: Run
     command: Command
     ready_s: Guess
     points: tuple[PlannedPoint, ...]
     memory: Memory
+    profile: Profile | None
 
     @property
     def launch_s(self) -> Guess:
@@ -111,12 +113,13 @@ def _planned(run: Run, sweep: Sweep) -> PlannedRun:
         ready_s=ready_s(run),
         points=tuple(_point(run, sweep, concurrency) for concurrency in sweep.concurrencies),
         memory=memory(run),
+        profile=fitted_profile(run),
     )
 
 
 def _point(run: Run, sweep: Sweep, concurrency: int) -> PlannedPoint:
-    request = request_s(run, sweep, concurrency)
-    return PlannedPoint(concurrency=concurrency, request_s=request, point_s=point_s(request, sweep))
+    outlook = expected_of(run, sweep, concurrency)
+    return PlannedPoint(concurrency=concurrency, outlook=outlook, point_s=point_s(outlook.request_s, sweep))
 
 
 def _command(run: Run) -> Command:

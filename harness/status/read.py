@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import config
 from harness.errors import ResultsError
 from harness.now import Now, read_note
-from harness.plan.guess import Guess, point_s, ready_s, request_s, total
+from harness.plan.guess import Guess, expected_of, point_s, ready_s, total
 from harness.rundir import PointDir, SweepDir, read_json
 from harness.spec import Point, Run, Sweep, expand
 from harness.units import NS_PER_S
@@ -151,7 +151,9 @@ def _point_s(sweep: Sweep, point: Point, points: Sequence[PointStatus]) -> Guess
     alike = [each for each in points if each.took_s is not None and each.point.concurrency == point.concurrency]
     same = [each for each in alike if each.point.run.key == point.run.key]
     took = [each.took_s for each in same or alike if each.took_s is not None]
-    return Guess(min(took), max(took)) if took else point_s(request_s(point.run, sweep, point.concurrency), sweep)
+    if took:
+        return Guess(min(took), max(took))
+    return point_s(expected_of(point.run, sweep, point.concurrency).request_s, sweep)
 
 
 def _ready_s(run: Run, notes: Sequence[Now]) -> Guess:

@@ -15,7 +15,7 @@ HARNESS = (
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {"load", "now", "plan", "prefetch", "progress"},
-    {"scoring", "status", "sweep", "doctor"},
+    {"scoring", "status", "sweep", "virtual", "doctor"},
     {"cli"},
 )
 ANALYSIS = (
@@ -31,7 +31,11 @@ ANALYSIS = (
 )
 SEEN_BY_ANALYSIS = {"records", "metrics", "spec", "units", "errors", "stats", "front", "config", "rundir", "checks"}
 THE_CLI_ALONE_KNOWS_BOTH = {"harness/cli.py"}
-ENTRY_OF_ITS_OWN_PROCESS = {"harness/emulator/server.py", "harness/emulator/__main__.py"}
+ENTRY_OF_ITS_OWN_PROCESS = {
+    "harness/emulator/server.py",
+    "harness/emulator/__main__.py",
+    "harness/emulator/command.py",
+}
 
 
 def floor(package: str, room: str) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from harness import config
 from harness.plan import plan, render
-from harness.plan.guess import Guess, acceptance_lengths, point_s, ready_s, request_s, unknown
+from harness.plan.guess import Guess, acceptance_lengths, expected_of, point_s, ready_s, unknown
 from harness.plan.memory import memory
 from harness.spec import EngineSpec, Gpu, Model, Mtp, Sweep, Workload
 
@@ -46,6 +46,10 @@ def off_and_mtp(sweep):
     return sweep.all_runs()
 
 
+def request_s(run, sweep, users):
+    return expected_of(run, sweep, users).request_s
+
+
 def test_a_request_takes_longer_among_more_users_and_is_never_instant():
     sweep = sweep_with()
     off, _ = off_and_mtp(sweep)
@@ -73,7 +77,7 @@ def test_forced_acceptance_shortens_a_request_by_its_length():
 
     ratio = request_s(off, sweep, 1).high / request_s(mtp, sweep, 1).high
 
-    assert 2.0 == pytest.approx(ratio, rel=0.02)
+    assert 1.8 < ratio < 2.0  # the draft head takes some of it back
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,32 @@ def test_forced_acceptance_shortens_a_request_by_its_length():
     ],
 )
 def test_natural_acceptance_may_be_anything_between_none_and_all(mtp, expected):
-    assert expected == acceptance_lengths(mtp)
+    assert expected == acceptance_lengths(sweep_with().all_runs()[0].model_copy(update={"mtp": mtp}))
+
+
+def test_natural_acceptance_is_taken_as_golden_where_there_is_a_table():
+    golden = config.load_model("qwen3.5-397b").golden
+    _, mtp = off_and_mtp(sweep_with(model=MODEL.model_copy(update={"golden": golden})))
+
+    assert (3.39, 3.39) == acceptance_lengths(mtp)
+
+
+def test_a_fitted_profile_drives_the_plan_and_says_so():
+    sweep = config.load(Path("qwen3.5-fp8-h100-1k1k-vllm"))
+    off = off_and_mtp(sweep)[0]
+    published = 753.6  # tok/s/GPU at 64 users, results/published
+
+    outlook = expected_of(off, sweep, 64)
+
+    assert outlook.total_tok_s_gpu.low < published < outlook.total_tok_s_gpu.high
+    assert "profile qwen3.5-397b-fp8-h100x8: fitted to" in render(plan(sweep))
+
+
+def test_without_a_profile_the_plan_says_that_it_is_a_roofline():
+    text = render(plan(config.load(Path("dsr1-fp8-b200-8k1k-vllm"))))
+
+    assert "a roofline at a quarter and at three quarters" in text
+    assert "natural acceptance is anything from none to all" in text
 
 
 @pytest.mark.parametrize(

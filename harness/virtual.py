@@ -1,0 +1,93 @@
+"""A launch of the emulator in virtual time: the same command line, samples and counters, no server and no waiting.
+
+A point that would take its GPUs ten minutes takes seconds. What it leaves is what the load generator would have
+recorded with a perfect clock and no network; nothing here scores or saves samples.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from harness.emulator.command import settings
+from harness.emulator.settings import VERSION, Settings
+from harness.emulator.study import closed_loop
+from harness.engines import engine_named
+from harness.errors import UserError
+from harness.load import Measurement
+from harness.load.steady import StopRule
+from harness.records import ClientHealth
+from harness.rundir import AttemptDir, write_json
+from harness.scoring import Measured
+from harness.spec import Point, Run, Sweep
+
+NODE = "virtual"
+SLOWEST_S = 86_400.0
+"""Virtual time after which a point is given up, whatever its stop rule says."""
+
+PERFECT = ClientHealth(busy=0.0, lateness_p50_s=0.0, lateness_p99_s=0.0, lateness_max_s=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of a Run's emulator that never happens."""
+
+    run: Run
+    asked: Settings
+
+    def observe(self, sweep: Sweep, point: Point) -> Measurement:
+        """The point as its load generator would have recorded it, stopped by the same rule."""
+        rule = StopRule(point.concurrency, sweep.window, sweep.target_half_width_pct)
+        workload = point.workload
+        seen = closed_loop(
+            self.asked.profile,
+            concurrency=point.concurrency,
+            isl=workload.isl,
+            osl=workload.osl,
+            duration_s=SLOWEST_S,
+            speculation=self.asked.speculation,
+            limits=self.asked.limits,
+            stop=rule.look,
+            seed=self.asked.seed + point.concurrency,
+        )
+        return Measurement(
+            samples=seen.samples,
+            counters=seen.counters,
+            health=PERFECT,
+            started_ns=seen.counters[0].t_ns,
+            stopped_ns=seen.counters[-1].t_ns,
+        )
+
+
+def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
+    """A launch, with the files that a start leaves: its command, its configuration, where it ran.
+
+    Raises:
+        UserError: the Run's engine is a real one, or is told to misbehave.
+    """
+    if run.engine.name != "emulator":
+        raise UserError(f"--virtual: {run.engine.name} is a real engine; add --engine emulator")
+    engine = engine_named("emulator")
+    parts = (
+        engine.common_args(run, host="127.0.0.1", port=1, served_name=f"{run.key}-{launch}"),
+        engine.mtp_args(run.mtp),
+        engine.derived_args(run),
+    )
+    argv = [word for part in parts for word in part.args]
+    asked = settings(argv)
+    if asked.faults or asked.speed != 1.0:
+        raise UserError("--virtual: faults and a speed need a server; leave them out of engine.args")
+    write_json(attempt.argv, {"argv": argv, "env": {}, "stamps": list(engine.stamps(run))})
+    write_json(attempt.provenance, {"engine_version": VERSION, "node": NODE})
+    return Launch(run, asked)
+
+
+def facts(sweep: Sweep, attempt: AttemptDir) -> Measured:
+    """What stands beside the samples: prompts of a length, no text."""
+    said = json.dumps({"virtual": True, "workload": sweep.workload.model_dump(mode="json")}, sort_keys=True)
+    return Measured(
+        attempt=attempt.number,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        prompts={"hash": hashlib.sha256(said.encode()).hexdigest()[:16], "virtual": True},
+        health=PERFECT,
+    )
