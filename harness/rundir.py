@@ -13,7 +13,6 @@ in a file: text and plain data go in, text and plain data come out.
 """
 
 import difflib
-import fcntl
 import json
 import os
 import re
@@ -22,11 +21,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
-from harness.errors import LockMismatch, ResultsError, UserError
+from harness.errors import LockMismatch, ResultsError
+from harness.hold import hold
 
 _PARTIAL = ".partial"
+_HELD = ".held"
 _POINT = re.compile(r"c(\d+)-l(\d+)")
 _ATTEMPT = re.compile(r"attempt-(\d+)")
 
@@ -39,7 +39,7 @@ def atomic(path: Path) -> Iterator[Path]:
     whole or absent. On an error nothing of it stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    partial = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}{_PARTIAL}")
     try:
         yield partial
         _sync(partial)
@@ -226,11 +226,21 @@ class RunDir:
         return sorted(found, key=lambda attempt: attempt.number)
 
     def new_attempt(self) -> AttemptDir:
-        """A folder for the next start; earlier ones are kept with their logs."""
+        """A folder for the next start; earlier ones are kept with their logs.
+
+        Several launches of a Run may start at once on several nodes: a number that somebody else has just taken is
+        left to them.
+        """
         made = self.attempts()
-        attempt = self.attempt(made[-1].number + 1 if made else 1)
-        attempt.path.mkdir(parents=True)
-        return attempt
+        number = made[-1].number + 1 if made else 1
+        while True:
+            attempt = self.attempt(number)
+            try:
+                attempt.path.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            else:
+                return attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,16 +275,22 @@ class SweepDir:
     def held(self) -> Iterator[None]:
         """Keep other harnesses out of the folder while the block runs, and clear what a killed one left half-written.
 
-        The kernel drops the hold when the process ends, however it ends.
-
         Raises:
             UserError: another harness is at work in the folder.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".held").open("a+", encoding="utf-8") as file:
-            self._hold(file)
+        with hold(self.path / _HELD):
             for partial in self.path.rglob(f".*{_PARTIAL}"):
                 partial.unlink(missing_ok=True)
+            yield
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Measure in the folder beside others who measure other points of it.
+
+        Raises:
+            UserError: somebody is at work who wants it alone.
+        """
+        with hold(self.path / _HELD, shared=True):
             yield
 
     def claim(self, lock: str) -> None:
@@ -306,20 +322,6 @@ class SweepDir:
         with atomic(self.rows) as partial, partial.open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
         return rows
-
-    def _hold(self, file: TextIO) -> None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip()
-            raise UserError(
-                f"{self.path}: another mtpbench (process {holder}) is at work in it; wait for it, or choose another "
-                "folder with -o"
-            ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()} on {os.uname().nodename}")
-        file.flush()
 
 
 def _difference(there: str, asked: str) -> str:

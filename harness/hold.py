@@ -1,0 +1,52 @@
+"""Keep others out of a folder while a block runs, by a lock that the kernel drops when its holder ends in any way."""
+
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from harness.errors import UserError
+
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+"""What a network file system without locks says."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def hold(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold a file while the block runs.
+
+    Args:
+        path: the file; made when it is missing, and left.
+        shared: beside others that share it; a holder who does not share keeps them all out.
+
+    Raises:
+        UserError: somebody else holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        _lock(file, path, shared=shared)
+        file.truncate(0)
+        file.write(f"{os.getpid()} on {os.uname().nodename}")
+        file.flush()
+        yield
+
+
+def _lock(file: TextIO, path: Path, *, shared: bool) -> None:
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        raise UserError(
+            f"{path.parent}: another mtpbench (process {file.read().strip()}) is at work in it; wait for it, or choose "
+            "another folder with -o"
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        logger.warning("%s: its file system has no locks: see to it that nobody else is at work there", path.parent)
