@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,12 +34,14 @@ class Command:
     """What to run.
 
     Attributes:
-        argv: the program and its arguments; a container or `srun` step goes in front of them.
+        argv: the program and its arguments.
         env: the whole environment; nothing else is inherited.
+        ask_to_end: asks it to end by itself before it is stopped, where it does not pass signals on as they come.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
+    ask_to_end: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,20 @@ def session_members(session: int) -> tuple[int, ...]:
     return tuple(s.pid for s in stats if s is not None and s.session == session and not s.ended)
 
 
+def with_variable(name: str, value: str) -> tuple[int, ...]:
+    """Processes that were started with a variable of the environment and still run, orphans included."""
+    wanted = f"{name}={value}".encode()
+    stats = (stat(int(entry.name)) for entry in PROC.iterdir() if entry.name.isdigit())
+    return tuple(s.pid for s in stats if s is not None and not s.ended and wanted in _environment(s.pid))
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:  # gone, or another user's
+        return []
+
+
 def boot_id() -> str:
     """New with each boot of the machine."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -128,7 +128,7 @@ def collect(run: Run, program: str | None) -> Provenance:
         collected=datetime.now(UTC).isoformat(timespec="seconds"),
         mtpbench=importlib.metadata.version("mtpbench"),
         git=_git(Path(__file__).parents[2]),
-        node=platform.node(),
+        node=node_name(),
         cpu=cpu_model(),
         cores=len(os.sched_getaffinity(0)),
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
@@ -138,6 +138,11 @@ def collect(run: Run, program: str | None) -> Provenance:
         packages={} if program is None else packages_of(Path(program)),
         image=run.engine.image,
     )
+
+
+def node_name() -> str:
+    """This machine, as its cluster calls it; its host name elsewhere. A job over several nodes names them all."""
+    return os.environ.get("SLURM_JOB_NODELIST") or platform.node()
 
 
 def with_server(provenance: Provenance, run: Run, version: str) -> Provenance:

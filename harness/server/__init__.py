@@ -20,6 +20,7 @@ from harness import launch, provenance
 from harness.engines import Endpoint, Engine, engine_named
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
+from harness.launch.wrapping import Wrapping
 from harness.provenance import Provenance
 from harness.provenance.disclosure import Placeholders
 from harness.records import Configuration, EngineCounters
@@ -79,7 +80,7 @@ class Server:
 
 
 def serve(
-    run: Run, attempt: AttemptDir, *, on_wait: OnWait = lambda _: None, prefix: tuple[str, ...] = ()
+    run: Run, attempt: AttemptDir, *, on_wait: OnWait = lambda _: None, wrapping: Wrapping | None = None
 ) -> AbstractAsyncContextManager[Server]:
     """A server for a Run: started here, or attached to where the Run names an endpoint.
 
@@ -87,7 +88,7 @@ def serve(
         run: what to serve.
         attempt: where its log, command line, provenance and configuration are written.
         on_wait: told every half second how long the server has been starting, seconds.
-        prefix: words before the command: a container's or a job step's.
+        wrapping: what goes around the command; nothing where it is None.
 
     Raises:
         EngineMissing: the program is not there.
@@ -98,7 +99,7 @@ def serve(
     attempt.path.mkdir(parents=True, exist_ok=True)
     if run.engine.endpoint is not None:
         return _attached(run, attempt, run.engine.endpoint.rstrip("/"), on_wait)
-    return _launched(run, attempt, prefix, on_wait)
+    return _launched(run, attempt, wrapping, on_wait)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +163,11 @@ class _Attempt:
 
 
 @asynccontextmanager
-async def _launched(run: Run, files: AttemptDir, prefix: tuple[str, ...], on_wait: OnWait) -> AsyncIterator[Server]:
+async def _launched(run: Run, files: AttemptDir, wrapping: Wrapping | None, on_wait: OnWait) -> AsyncIterator[Server]:
     engine, died = engine_named(run.engine.name), asyncio.Event()
-    if run.engine.image is not None and not prefix:
+    if run.engine.image is not None and wrapping is None:
         raise EngineMissing(f"engine.image: nothing here starts {run.engine.image}: submit the sweep to a cluster")
+    wrapping = wrapping or Wrapping()
     attempt = _Attempt(
         run=run,
         engine=engine,
@@ -183,12 +185,15 @@ async def _launched(run: Run, files: AttemptDir, prefix: tuple[str, ...], on_wai
             api_key=secrets.token_urlsafe(24),
         )
         places = Placeholders.of(run, port=port, key=endpoint.api_key, name=endpoint.model)
-        asked = command(run, engine, endpoint, port, prefix)
+        places = replace(places, parts={**places.parts, **wrapping.hidden})
+        asked = command(run, engine, endpoint, port, wrapping)
         write_json(files.argv, record(run, engine, asked, attempt.stamps, places))
     async with running(asked, files.log, died) as pid, _session() as http:
         endpoint = replace(endpoint, pid=pid)
-        # Behind a prefix the listener may be in another session or on another node; its name is still ours alone.
-        candidate = Candidate(engine, endpoint, http, is_ours=lambda: bool(prefix) or processes.listens(pid, port))
+        # Where the listener is in another session or on another node, the model's name is still ours alone.
+        candidate = Candidate(
+            engine, endpoint, http, is_ours=lambda: wrapping.elsewhere or processes.listens(pid, port)
+        )
         server = await attempt.meet(candidate, places, run.model.ready_limit_s, on_wait)
         async with attempt.blames(endpoint):
             yield server

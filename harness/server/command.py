@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.engines import Additions, Endpoint, Engine
 from harness.launch import HOST, Command
+from harness.launch.wrapping import Wrapping
 from harness.power.open import visibility_order
 from harness.provenance.disclosure import Placeholders, disclosed
 from harness.spec import Run
@@ -27,8 +28,8 @@ def additions(run: Run, engine: Engine, endpoint: Endpoint, port: int) -> Additi
     return Additions(args, {name: value for part in parts for name, value in part.env.items()})
 
 
-def command(run: Run, engine: Engine, endpoint: Endpoint, port: int, prefix: tuple[str, ...] = ()) -> Command:
-    """What to run; `prefix` are the words of a container or a job step.
+def command(run: Run, engine: Engine, endpoint: Endpoint, port: int, wrapping: Wrapping) -> Command:
+    """What to run, with what goes around it.
 
     Raises:
         EngineMissing: the program is not there.
@@ -38,9 +39,10 @@ def command(run: Run, engine: Engine, endpoint: Endpoint, port: int, prefix: tup
     env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     # Engines compile kernels as they start, with tools that lie beside them.
     env["PATH"] = os.pathsep.join([str(Path(program[0]).parent), env.get("PATH", os.defpath)])
-    env |= visibility_order(run.gpu.vendor)
     env["PYTHONUNBUFFERED"] = "1"  # the log's last lines are worth most when a server dies
-    return Command((*prefix, *program, *added.args), {**env, **added.env, **engine.key_env(endpoint.api_key or "")})
+    given = {**visibility_order(run.gpu.vendor), **added.env, **wrapping.env, **engine.key_env(endpoint.api_key or "")}
+    argv = wrapping.around((*program, *added.args), tuple(given))
+    return Command(tuple(argv), {**env, **given}, wrapping.ask_to_end)
 
 
 def record(

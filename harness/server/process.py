@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,11 +35,20 @@ async def running(asked: launch.Command, log: Path, died: asyncio.Event) -> Asyn
         yield process.pid
     finally:
         watcher.cancel()
-        stopped = await _to_its_end(process.stop())
+        stopped = await _to_its_end(_end(asked, process))
         logger.info("%s: %s", log, stopped)
         if stopped.left:
             raise ServerError(f"{log}: processes {stopped.left} of the server can't be killed: restart the machine")
         leftovers.remove_note(log)
+
+
+async def _end(asked: launch.Command, process: launch.Running) -> launch.Stopped:
+    if asked.ask_to_end is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(launch.GRACE_S):
+                await asked.ask_to_end()
+                await process.exited()
+    return await process.stop()
 
 
 async def _tell(process: launch.Running, died: asyncio.Event) -> None:

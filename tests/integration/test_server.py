@@ -12,6 +12,7 @@ import pytest
 from harness import launch
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
+from harness.launch.wrapping import Wrapping
 from harness.rundir import AttemptDir, read_json
 from harness.server import KEY_VARIABLE, serve
 from harness.server.ready import Candidate, until_ready
@@ -225,7 +226,7 @@ async def test_an_image_needs_something_that_starts_containers(attempt):
 
 
 async def test_a_prefix_stands_before_the_command(attempt):
-    async with serve(run_with(), attempt, prefix=("env", "MARK=1")) as server:
+    async with serve(run_with(), attempt, wrapping=Wrapping(around=lambda argv, _: ("env", "MARK=1", *argv))) as server:
         assert "MARK=1" in of_process(server.endpoint.pid, "environ")
 
     assert ["env", "MARK=1"] == read_json(attempt.argv)["argv"][:2]
