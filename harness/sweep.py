@@ -16,12 +16,15 @@ from fnmatch import fnmatch
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from harness import config, load, prompts, virtual
 from harness.errors import NoMeter, ServerDied, UserError
+from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
+from harness.launch.wrapping import Wrapping
 from harness.load.steady import StopRule
 from harness.now import leave_note
 from harness.power.open import MAKERS
@@ -42,15 +45,46 @@ _SETTLE_LIMIT_S = 60.0
 _SETTLE_LOOK_S = 0.2
 
 
+class Surroundings(Protocol):
+    """Where points are measured, when it is not by one harness on one machine: as a part of a cluster's job."""
+
+    def wrapping(self, run: Run) -> Wrapping:
+        """What goes around the command of a Run's server."""
+        ...
+
+    def server_processes(self) -> frozenset[int] | None:
+        """The server's processes on this machine; None where they can't be told from others'."""
+        ...
+
+    async def may_start(self, point: Point) -> None:
+        """Return when a point may be started; raise to leave it for another time."""
+        ...
+
+    async def may_save(self, aborted: str | None) -> None:
+        """Return when a point that was measured may be saved; raise where it was spoilt from outside, or is not ours.
+
+        Args:
+            aborted: why its load was given up, if it was.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step needs: the sweep, where it lands, who watches, and whether power must be had."""
+    """What every step needs.
+
+    Attributes:
+        progress: who watches.
+        power_required: whether a point without power is worth nothing.
+        around: None is this machine alone.
+    """
 
     sweep: Sweep
     results: SweepDir
     progress: Progress
     power_required: bool
-    in_virtual_time: bool
+    in_virtual_time: bool = False
+    around: Surroundings | None = None
 
     def files(self, point: Point) -> PointDir:
         return self.results.run(point.run.key).point(point.folder)
@@ -92,11 +126,25 @@ async def run_sweep(
             _forget_invalid(results)
         todo = [point for point in asked if not results.run(point.run.key).point(point.folder).done]
         with Progress(total=len(asked), done=len(asked) - len(todo)) as progress:
-            work = _Work(sweep, results, progress, power_required, in_virtual_time)
-            todo = _score_leftovers(work, todo)
-            for _, points in groupby(todo, key=lambda point: (point.run.key, point.launch)):
-                await _measure_launch(work, list(points))
+            await _measure(_Work(sweep, results, progress, power_required, in_virtual_time), todo)
         return results.rebuild()
+
+
+async def measure_part(sweep: Sweep, results: SweepDir, points: Sequence[Point], around: Surroundings) -> None:
+    """Measure what is missing of some of a sweep's points, beside others who measure the rest of it.
+
+    Raises:
+        ServerError: a server did not come up; what was measured before stays.
+    """
+    todo = [point for point in points if not results.run(point.run.key).point(point.folder).done]
+    with Progress(total=len(points), done=len(points) - len(todo)) as progress:
+        await _measure(_Work(sweep, results, progress, power_required=False, around=around), todo)
+
+
+async def _measure(work: _Work, points: Sequence[Point]) -> None:
+    todo = _score_leftovers(work, points)
+    for _, launch in groupby(todo, key=lambda point: (point.run.key, point.launch)):
+        await _measure_launch(work, list(launch))
 
 
 async def _measure_launch(work: _Work, points: list[Point]) -> None:
@@ -131,17 +179,20 @@ async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
     leave_note(attempt, launch, "starting")
     ready_s = None
     try:
+        wrapping = work.around.wrapping(run) if work.around else None
         async with (
             _power(work, run, attempt) as power,
-            serve(run, attempt, on_wait=partial(work.progress.waiting, run)) as server,
+            serve(run, attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping) as server,
         ):
             ready_s = server.ready_s
             work.progress.ready(run, ready_s)
             if power is not None:
-                await power.served(server.endpoint.pid)
+                await power.served(_processes_of(work, server))
                 await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
             for point in points:
+                if work.around:
+                    await work.around.may_start(point)
                 await _settle(server)
                 leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
                 if await _measure_point(work, server, attempt.number, stream, point, power) == "server_died":
@@ -192,6 +243,8 @@ async def _measure_point(
         eos_ids=frozenset(point.run.model.eos_token_ids),
         on_progress=lambda now: work.progress.measuring(point, now.elapsed_s, stop.expected_s, f"{now.finished} done"),
     )
+    if work.around:
+        await work.around.may_save(measured.aborted)
     metering = await _keep_power(work.files(point), measured, power)
     facts = Measured(
         attempt=attempt,
@@ -206,6 +259,13 @@ async def _measure_point(
     _save(work.files(point), measured, facts)
     _score(work, point)
     return measured.aborted
+
+
+def _processes_of(work: _Work, server: Server) -> frozenset[int] | None:
+    if work.around:
+        return work.around.server_processes()
+    leader = server.endpoint.pid
+    return None if leader is None else frozenset(processes.session_members(leader))
 
 
 async def _keep_power(files: PointDir, measured: load.Measurement, power: Session | None) -> Metering | None:
@@ -225,7 +285,8 @@ def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:
 
 def _score(work: _Work, point: Point) -> PointResult:
     result = score_point(work.sweep, work.results, point)
-    work.results.rebuild()
+    if work.around is None:  # otherwise whoever is last gathers the rows of all
+        work.results.rebuild()
     work.progress.finished(point, result)
     return result
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import NoMeter
-from harness.launch import processes
 from harness.power.open import asked_gpus
 from harness.power.records import Metering
 from harness.power.sampler import Job
@@ -105,20 +104,20 @@ class Session:
             await asyncio.to_thread(self._process.wait)
         self._process = None
 
-    async def served(self, leader: int | None) -> None:
+    async def served(self, processes: frozenset[int] | None) -> None:
         """Find out which GPUs the server took, and who else is on them.
 
         Args:
-            leader: the server's session.
+            processes: the server's; None where they are not known.
         """
-        if self._process is None or leader is None:
+        if self._process is None or processes is None:
             return
         try:
             after = (await asyncio.to_thread(describe, self._vendor)).devices
         except NoMeter as error:
             self.metering = msgspec.structs.replace(self.metering, failure=str(error))
             return
-        found = usage(self._before, after, frozenset(processes.session_members(leader)))
+        found = usage(self._before, after, processes)
         foreign = {gpu: pids for gpu, pids in found.foreign.items() if gpu in self.metering.asked}
         self.metering = msgspec.structs.replace(self.metering, used=found.used, told_by=found.told_by, foreign=foreign)
 
