@@ -8,10 +8,11 @@ saves them before anything is computed, `metrics` scores a Window of them into a
 Imports point down only; a module may import those of lower floors:
 
     0  errors units stats front paths
-    1  spec records samplefile
+    1  spec records samplefile hold
     2  metrics engines corpus prompts launch emulator power
     3  config rundir provenance checks server
     4  load now plan prefetch progress
     5  scoring status sweep virtual doctor
-    6  cli
+    6  slurm
+    7  cli
 """

@@ -11,7 +11,8 @@
     │   ├── EngineMissing     the engine's executable or environment is not there
     │   ├── MachineUnfit      `doctor` found what keeps a server from starting
     │   ├── ServerNotReady    no answer in time, or the process died before it was ready
-    │   └── ServerDied        the process ended while it was needed
+    │   ├── ServerDied        the process ended while it was needed
+    │   └── ClusterError      Slurm refused, or gave no answer
     └── PointsInvalid     4   the sweep ran, but some points can't be used
 
 Exit 0 is good, 1 is a bug of ours (a traceback), 130 an interrupt. Library code raises; only the command line exits.
@@ -80,6 +81,14 @@ class ServerNotReady(ServerError):
 
 class ServerDied(ServerError):
     """The server's process ended while it was needed."""
+
+
+class ClusterError(ServerError):
+    """Slurm refused what was asked of it."""
+
+
+class ClusterSilent(ClusterError):
+    """Slurm gave no answer: nothing is known, and nothing may be taken for granted."""
 
 
 class PointsInvalid(MtpbenchError):

@@ -26,6 +26,13 @@ def packaged_configs() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
+def job_script(name: str) -> Path:
+    """A script of the folder slurm/: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "slurm" / "scripts" / name
+    return inside if inside.is_file() else package.parent / "slurm" / name
+
+
 def expand(text: str) -> str:
     """`text` with `~` and every `$VAR` or `${VAR}` filled in.
 

@@ -14,15 +14,25 @@ from pathlib import Path
 
 from harness.config.engine import add_refusals
 from harness.config.faults import S, validated
-from harness.config.names import FOLDERS, from_file, known, nearest_or_all
+from harness.config.names import FOLDERS, from_file, known, named, nearest_or_all
 from harness.config.shorthand import written_out
-from harness.config.text import Faults, read, write
+from harness.config.text import Faults, Node, Place, read, write
 from harness.engines import ENGINES
 from harness.errors import ConfigError, UserError
 from harness.paths import packaged_configs
-from harness.spec import EngineSpec, Gpu, Model, Sweep
+from harness.spec import Cluster, EngineSpec, Gpu, Model, Sweep
 
-__all__ = ["dump", "known", "load", "load_file", "load_gpu", "load_gpus", "load_model", "packaged_configs"]
+__all__ = [
+    "dump",
+    "known",
+    "load",
+    "load_cluster",
+    "load_file",
+    "load_gpu",
+    "load_gpus",
+    "load_model",
+    "packaged_configs",
+]
 
 
 def load(path: Path, *, engine: str | None = None) -> Sweep:
@@ -81,6 +91,18 @@ def load_gpu(name: str) -> Gpu:
 def load_gpus() -> dict[str, Gpu]:
     """All GPUs of the package, by name."""
     return {name: load_gpu(name) for name in known("gpu")}
+
+
+def load_cluster(name: str, sweep: Path) -> Cluster:
+    """A cluster by its file's path, or by its name: beside the sweep's file (`../clusters/`), then in the package.
+
+    Raises:
+        ConfigError: there is none, or its file is wrong.
+    """
+    if "/" in name or name.endswith(".yaml"):
+        return load_file(Path(name), Cluster)
+    faults = Faults()
+    return validated(Cluster, named("cluster", Node(name, Place(sweep), "--cluster", name), faults), faults)
 
 
 def load_file(file: Path, spec: type[S]) -> S:

@@ -17,6 +17,9 @@ from harness.paths import CONFIGS, expand, is_local, packaged_configs, portable
 FOLDERS = {"model": "models", "gpu": "gpus", "workload": "workloads", "golden": "acceptance"}
 """Keys that hold a name, and the folder of configs/ that has its file."""
 
+ALL_FOLDERS = {**FOLDERS, "cluster": "clusters"}
+"""And what a command names, but no key."""
+
 
 def known(kind: str, beside: Path | None = None) -> list[str]:
     """Names that a key of `kind` can hold in the file `beside`, or in the package alone."""
@@ -106,7 +109,7 @@ def _pointing(kind: str, node: Node, faults: Faults) -> Node:
 
 
 def _folders(kind: str, beside: Path | None) -> list[Path]:
-    folder = FOLDERS[kind]
+    folder = ALL_FOLDERS[kind]
     near = [] if beside is None else [beside.parent.parent / folder]
     return [*near, packaged_configs() / folder]
 

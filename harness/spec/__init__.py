@@ -5,14 +5,19 @@ measured. Everything here is hashable, validated on construction and dumps to pl
 """
 
 from harness.spec.base import Spec
+from harness.spec.cluster import AnswerJob, Cluster, Container, GpuNodes
 from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
 from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
 from harness.spec.sweep import Ladder, Sweep, WindowSpec, expand
 
 __all__ = [
     "Acceptance",
+    "AnswerJob",
+    "Cluster",
+    "Container",
     "EngineSpec",
     "Gpu",
+    "GpuNodes",
     "Ladder",
     "Model",
     "Mtp",

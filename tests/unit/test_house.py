@@ -11,11 +11,12 @@ ROOT = Path(__file__).parents[2]
 
 HARNESS = (
     {"errors", "units", "stats", "front", "paths"},
-    {"spec", "records", "samplefile"},
+    {"spec", "records", "samplefile", "hold"},
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {"load", "now", "plan", "prefetch", "progress"},
     {"scoring", "status", "sweep", "virtual", "doctor"},
+    {"slurm"},
     {"cli"},
 )
 ANALYSIS = (

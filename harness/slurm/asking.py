@@ -1,0 +1,74 @@
+"""What is asked of sbatch: every option that a site or a shape decides, as words of its command line."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.slurm.manifest import Element
+from harness.spec import AnswerJob, Cluster, GpuNodes
+
+
+def element_options(element: Element, cluster: Cluster, folder: Path) -> list[str]:
+    """Options of an array of elements that have this one's shape."""
+    nodes = cluster.gpus[element.gpu]
+    return [
+        f"--nodes={element.nodes}",
+        "--ntasks-per-node=1",
+        *_gpus(element, nodes),
+        f"--time={element.time_min}",
+        f"--signal=B:USR1@{element.notice_s}",
+        "--requeue",
+        "--open-mode=append",
+        f"--chdir={folder}",
+        f"--output={folder}/slurm/%A_%a.log",
+        "--export=ALL",
+        *_given(partition=nodes.partition, constraint=nodes.constraint, account=nodes.account, qos=nodes.qos),
+        *([f"--exclude={','.join(nodes.exclude)}"] if nodes.exclude else []),
+        *nodes.extra,
+    ]
+
+
+def answer_options(answer: AnswerJob, after: Sequence[str], folder: Path) -> list[str]:
+    """Options of the job that runs when all of these have ended, however they did."""
+    return [
+        "--nodes=1",
+        f"--time={answer.time_min}",
+        f"--dependency=afterany:{':'.join(after)}",
+        "--kill-on-invalid-dep=yes",
+        "--requeue",
+        "--open-mode=append",
+        f"--chdir={folder}",
+        f"--output={folder}/slurm/answer-%j.log",
+        "--export=ALL",
+        *_given(partition=answer.partition, account=answer.account, qos=answer.qos),
+        *answer.extra,
+    ]
+
+
+def array_option(tasks: Sequence[int], at_once: int | None) -> str:
+    """`--array=0-3,7%4`."""
+    return f"--array={','.join(_ranges(tasks))}" + ("" if at_once is None else f"%{at_once}")
+
+
+def _gpus(element: Element, nodes: GpuNodes) -> Iterator[str]:
+    counted = f"{nodes.type}:{element.gpus_per_node}" if nodes.type else str(element.gpus_per_node)
+    if nodes.ask == "gres":
+        yield f"--gres=gpu:{counted}"
+    elif nodes.ask == "gpus-per-node":
+        yield f"--gpus-per-node={counted}"
+    if nodes.exclusive:
+        yield from ("--exclusive", "--mem=0")
+
+
+def _given(**options: str | None) -> Iterator[str]:
+    yield from (f"--{name}={value}" for name, value in options.items() if value is not None)
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[str]:
+    first = last = numbers[0]
+    for number in [*numbers[1:], None]:
+        if number is not None and number == last + 1:
+            last = number
+            continue
+        yield str(first) if first == last else f"{first}-{last}"
+        if number is not None:
+            first = last = number

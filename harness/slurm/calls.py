@@ -1,0 +1,155 @@
+"""Every call of a Slurm program: with a limit, again where Slurm was only busy, and no answer told from a refusal.
+
+Knows nothing of sweeps. What Slurm does not say is unknown: `ClusterSilent`, never a guess.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.errors import ClusterError, ClusterSilent
+
+LIMIT_S = 30.0
+"""For one call; a controller that is restarting lets its callers hang."""
+
+PAUSES_S = (0.5, 2.0, 5.0, 10.0)
+"""Between tries."""
+
+_BUSY = re.compile(
+    r"timed out|unable to contact|connection (refused|failure|reset)|transport endpoint|temporarily|zero bytes"
+    r"|backup controller|too many open|resource temporarily",
+    re.IGNORECASE,
+)
+"""What Slurm's programs say when the controller may well answer the next time (slurm_errno.c, "Communication")."""
+
+_LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD)_(?!CONF$)")
+"""Variables of a job that this process may run in: they would shape the jobs that it submits."""
+
+_FACT = re.compile(r"(\w[\w:/]*)=(\S*)")
+_SEPARATOR = "|"
+
+ENDED = frozenset(
+    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"]
+)
+"""States that a job does not leave: https://slurm.schedmd.com/job_state_codes.html."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """One job, or one element of an array, as squeue shows it.
+
+    Attributes:
+        name: of the job.
+        job: the array's number, or the job's own.
+        task: index in the array; None for a job that is none.
+        state: in full, as `RUNNING`.
+        reason: why it waits.
+        left: time left, as Slurm writes it.
+        node: where it runs; empty while it does not.
+        starts: when Slurm expects it to start, or when it did; `N/A` when it can't tell.
+    """
+
+    name: str
+    job: str
+    task: int | None
+    state: str
+    reason: str
+    left: str
+    node: str
+    starts: str
+
+    @property
+    def key(self) -> str:
+        """As Slurm's commands take it; an array's element never by a number of its own, which may be the array's."""
+        return self.job if self.task is None else f"{self.job}_{self.task}"
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs or may still run."""
+        return self.state not in ENDED
+
+
+def said(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints; asked again where Slurm was busy, so only for commands that may be given twice.
+
+    Raises:
+        ClusterError: it was refused, or there is no such program.
+        ClusterSilent: no answer in several tries.
+    """
+    for pause_s in (*PAUSES_S, None):
+        try:
+            return said_once(*command, env=env)
+        except ClusterSilent:
+            if pause_s is None:
+                raise
+            time.sleep(pause_s)
+    raise AssertionError("the last try returns or raises")
+
+
+def said_once(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints, asked a single time.
+
+    Raises:
+        ClusterError: it was refused, or there is no such program.
+        ClusterSilent: no answer; what was asked for may have been done.
+    """
+    try:
+        ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except FileNotFoundError as error:
+        raise ClusterError(f"no {command[0]} on PATH: go to a machine that can submit to the cluster") from error
+    except subprocess.TimeoutExpired as error:
+        raise ClusterSilent(f"{command[0]}: no answer from Slurm in {LIMIT_S:.0f} s") from error
+    if ran.returncode:
+        words = " ".join(ran.stderr.split()) or f"exit status {ran.returncode}"
+        raise (ClusterSilent if _BUSY.search(words) else ClusterError)(f"{command[0]}: {words}")
+    return ran.stdout
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without what a surrounding job would pass on, and with `more`."""
+    return {name: value for name, value in os.environ.items() if not _LEAKS.match(name)} | more
+
+
+def queued(names: Collection[str]) -> list[Queued]:
+    """All jobs and array elements by these names that Slurm still remembers, those that have ended included."""
+    if not names:
+        return []
+    fields = ("%j", "%F", "%K", "%T", "%r", "%L", "%N", "%S")
+    layout = _SEPARATOR.join(fields)
+    listed = ("--noheader", "--array", "--states=all", f"--name={','.join(sorted(names))}", f"--format={layout}")
+    lines = said("squeue", *listed).splitlines()
+    return [_queued(line.split(_SEPARATOR)) for line in lines if line.count(_SEPARATOR) == len(fields) - 1]
+
+
+def job_facts(job: str) -> dict[str, str]:
+    """What `scontrol show job` says of one job or array element; values end at a blank."""
+    return dict(_FACT.findall(said("scontrol", "show", "job", job, "--oneliner")))
+
+
+def steps_named(job: str, name: str) -> list[str]:
+    """Numbers of a job's running steps that have a name."""
+    lines = said("squeue", "--noheader", "--steps", f"--job={job}", f"--format=%i{_SEPARATOR}%j").splitlines()
+    ids = (line.split(_SEPARATOR) for line in lines if _SEPARATOR in line)
+    return [step.rpartition(".")[2] for step, its_name in ids if its_name == name]
+
+
+def largest_array() -> int:
+    """MaxArraySize: an array's indexes lie below it."""
+    setting = re.search(r"^MaxArraySize\s*=\s*(\d+)", said("scontrol", "show", "config"), re.MULTILINE)
+    if setting is None:
+        raise ClusterError("scontrol show config: has no MaxArraySize")
+    return int(setting[1])
+
+
+def node_names(nodelist: str) -> list[str]:
+    """`h100-[1-2]` as its single names."""
+    return said("scontrol", "show", "hostnames", nodelist).split()
+
+
+def _queued(fields: Sequence[str]) -> Queued:
+    name, job, task, state, reason, left, node, starts = fields
+    number = int(task) if task.isdigit() else None
+    return Queued(name=name, job=job, task=number, state=state, reason=reason, left=left, node=node, starts=starts)

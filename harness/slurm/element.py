@@ -1,0 +1,227 @@
+"""What a node executes: one element of a submitted sweep, from what is missing of it to a written ending.
+
+This process is the job's batch process and gets Slurm's signals: USR1 when its time is nearly up, TERM when it is
+cancelled or its node goes down. On either it comes to an end in order: what is measured is saved, the server is
+stopped, end.json says why, and an element that the cluster interrupted goes back in the queue.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from harness import config
+from harness.errors import MtpbenchError, ServerDied, ServerError, UserError
+from harness.launch.wrapping import Wrapping
+from harness.rundir import SweepDir, write_json
+from harness.slurm import calls
+from harness.slurm.endings import ENDINGS, End, Tenure, TryDir
+from harness.slurm.job import Job, interruption, left_s, requeue, this_job
+from harness.slurm.manifest import TEARDOWN_S, ClusterDir, Element, nodes_for
+from harness.slurm.step import ServerStep
+from harness.slurm.submissions import submissions
+from harness.spec import Cluster, Point, Run, Sweep
+from harness.sweep import measure_part
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = {signal.SIGUSR1: "time_limit", signal.SIGTERM: "terminated", signal.SIGINT: "terminated"}
+
+_MAYBE_THE_CLUSTER = {"terminated", "server_died", "server_not_ready"}
+"""Endings behind which Slurm may stand."""
+
+
+class Interrupted(MtpbenchError):
+    """The element must not go on; `str(error)` is a code of ENDINGS."""
+
+
+async def run_element(folder: Path, first: int = 0) -> int:
+    """Measure the element that this job is for.
+
+    Args:
+        folder: the results folder, absolute.
+        first: element that is task 0 of the job's array.
+
+    Returns:
+        Exit status of the job.
+
+    Raises:
+        UserError: not in a job, or the folder has no such element.
+        ClusterError: Slurm would not put it back in the queue.
+    """
+    job, files = this_job(), ClusterDir(SweepDir(folder))
+    elements = files.elements()
+    number = first + job.task
+    if number >= len(elements):
+        raise UserError(f"{files.manifest}: has {len(elements)} elements, none is number {number}")
+    work = _Work(files, job, elements[number], files.site(), config.load(files.results.lock))
+    write_json(work.files_of_try.begin, _beginning(job, elements[number]))
+    with files.results.shared():
+        end = await _try(work)
+    work.files_of_try.write_end(end)
+    logger.warning("element %d: %s: %s%s", number, end.reason, end.says, f"\n{end.detail}" if end.detail else "")
+    if end.requeued:
+        await requeue(job)
+    return ENDINGS[end.reason].code
+
+
+@dataclass(slots=True)
+class _Work:
+    """An element at work on a node, and what surrounds its points.
+
+    Attributes:
+        notice: why it has to come to an end; None as long as it may go on.
+    """
+
+    files: ClusterDir
+    job: Job
+    element: Element
+    site: Cluster
+    sweep: Sweep
+    notice: str | None = None
+    tenure: Tenure = field(init=False)
+    step: ServerStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        folder = self.files.element(self.element.number)
+        run = self.element.of(self.sweep)[0].run
+        self.tenure = Tenure(folder / "owner.json", self.job)
+        self.step = ServerStep(self.job, self.element, str(folder), nodes_for(run, self.site).container)
+
+    @property
+    def files_of_try(self) -> TryDir:
+        """Where this try says how it went."""
+        return TryDir(self.files.element(self.element.number) / self.job.name)
+
+    def missing(self) -> int:
+        """How many points are still to be measured."""
+        return len(self.element.missing(self.files.results))
+
+    def wrapping(self, run: Run) -> Wrapping:
+        """A step of this job."""
+        return self.step.wrapping(run)
+
+    async def may_start(self, point: Point) -> None:
+        """Only while there is time for it, and nobody else has the element."""
+        del point
+        left = await left_s(self.job)
+        if self.notice is None and left is not None and left < self.element.notice_s:
+            self.notice = "time_limit"
+        self._go_on()
+
+    async def may_save(self, aborted: str | None) -> None:
+        """Not a point whose server the cluster took away: it is no fault of the server's, and is measured again."""
+        if aborted == "server_died" and self.notice is None:
+            self.notice = await interruption(self.job)
+        if aborted is not None:
+            self._go_on()
+        if not self.tenure.holds:
+            raise Interrupted("superseded")
+
+    def _go_on(self) -> None:
+        if not self.tenure.holds:
+            raise Interrupted("superseded")
+        if self.notice is not None:
+            raise Interrupted(self.notice)
+
+
+async def _try(work: _Work) -> End:
+    """Measure, and say how it ended."""
+    if await _is_taken(work):
+        return _end("duplicate")
+    work.tenure.take()
+    before = work.missing()
+    await work.step.tidy()
+    reason, detail = await _measured(work)
+    if reason in _MAYBE_THE_CLUSTER:
+        reason = await interruption(work.job) or reason
+    left = await work.step.tidy()
+    points = before - work.missing()
+    return _end(_verdict(work, reason, points), detail=detail, points=points, left=left)
+
+
+async def _measured(work: _Work) -> tuple[str, str | None]:
+    """Measure what is missing; a code of ENDINGS, and what was said when it was not `done`."""
+    points = work.element.of(work.sweep)
+    measuring = asyncio.create_task(measure_part(work.sweep, work.files.results, points, work))
+    with _signals_heard(work, measuring):
+        try:
+            await measuring
+        except Interrupted as error:
+            return str(error), None
+        except asyncio.CancelledError:
+            return work.notice or "terminated", None
+        except UserError as error:
+            return "fault", str(error)
+        except ServerDied as error:
+            return work.notice or "server_died", str(error)
+        except ServerError as error:
+            return work.notice or "server_not_ready", str(error)
+    return "done", None
+
+
+@contextmanager
+def _signals_heard(work: _Work, measuring: "asyncio.Task[None]") -> Iterator[None]:
+    """USR1 leaves the point in flight the time to end; TERM does not."""
+    loop = asyncio.get_running_loop()
+
+    def heard(reason: str) -> None:
+        work.notice = work.notice or reason
+        work.files_of_try.write_end(_end(reason))  # should this process be killed before it can say more
+        grace_s = max(0.0, work.element.notice_s - TEARDOWN_S) if reason == "time_limit" else 0.0
+        loop.call_later(grace_s, measuring.cancel)
+
+    for number, reason in _SIGNALS.items():
+        loop.add_signal_handler(number, heard, reason)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _is_taken(work: _Work) -> bool:
+    """Whether another job that Slurm still runs measures the element: the sweep was submitted twice."""
+    owner = work.tenure.owner()
+    if owner is None or owner.key == work.job.key:
+        return False
+    names = {one.name for one in submissions(work.files)}
+    queue = await asyncio.to_thread(calls.queued, names)
+    return any(job.key == owner.key and job.state == "RUNNING" for job in queue)
+
+
+def _verdict(work: _Work, reason: str, points: int) -> str:
+    """The ending as it has to be taken: nothing is tried for ever."""
+    if reason == "time_limit" and not points:
+        return "no_progress"
+    if ENDINGS[reason].requeue and work.job.restart >= work.site.requeues:
+        return "too_often"
+    return reason
+
+
+def _end(reason: str, *, detail: str | None = None, points: int = 0, left: Sequence[int] = ()) -> End:
+    ending = ENDINGS[reason]
+    return End(
+        reason=reason,
+        says=ending.says,
+        detail=detail,
+        points=points,
+        requeued=ending.requeue,
+        left=tuple(left),
+    )
+
+
+def _beginning(job: Job, element: Element) -> dict[str, object]:
+    return {
+        "job": job.key,
+        "restart": job.restart,
+        "nodes": job.nodes,
+        "element": msgspec.to_builtins(element),
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

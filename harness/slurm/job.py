@@ -1,0 +1,110 @@
+"""The job that this process is a part of: who it is, and why Slurm wants it to end."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness.errors import ClusterError, ClusterSilent, UserError
+from harness.slurm import calls
+
+LOOKS = 10
+LOOK_S = 0.3
+
+_BY_STATE = {
+    "CANCELLED": "cancelled",
+    "TIMEOUT": "time_limit",
+    "NODE_FAIL": "node_failed",
+    "PREEMPTED": "preempted",
+    # Put back in the queue while this process still runs: somebody else did it, mostly Slurm for a node that is down.
+    "PENDING": "node_failed",
+    "REQUEUED": "node_failed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run of a batch job.
+
+    Attributes:
+        key: as Slurm's commands take it. Never a number alone: an array's own number is one of its elements' as well.
+        task: index in the array; 0 for a job that is none.
+        restart: how often Slurm has put it back in the queue.
+        nodes: as Slurm writes them, `h100-[1-2]`.
+    """
+
+    key: str
+    task: int
+    restart: int
+    nodes: str
+
+    @property
+    def name(self) -> str:
+        """This run's, and no other's."""
+        return f"{self.key}-{self.restart}"
+
+
+def this_job(env: Mapping[str, str] = os.environ) -> Job:
+    """The job that this process runs in.
+
+    Raises:
+        UserError: it runs in none.
+    """
+    if "SLURM_JOB_ID" not in env:
+        raise UserError("not in a job of Slurm: mtpbench submit starts this")
+    array, task = env.get("SLURM_ARRAY_JOB_ID"), env.get("SLURM_ARRAY_TASK_ID")
+    return Job(
+        key=env["SLURM_JOB_ID"] if array is None else f"{array}_{task}",
+        task=int(task or 0),
+        restart=int(env.get("SLURM_RESTART_COUNT", 0)),
+        nodes=env.get("SLURM_JOB_NODELIST", ""),
+    )
+
+
+async def interruption(job: Job) -> str | None:
+    """Why Slurm is ending a job, as a code of ENDINGS; None where it is not, or does not say.
+
+    Asked several times: a server that is preempted is gone before Slurm's own state says so.
+    """
+    for look in range(LOOKS):
+        if look:
+            await asyncio.sleep(LOOK_S)
+        try:
+            facts = await asyncio.to_thread(calls.job_facts, job.key)
+        except ClusterSilent:
+            return None
+        except ClusterError:  # Slurm has no such job any more
+            return "cancelled"
+        if reason := _reason(facts):
+            return reason
+    return None
+
+
+async def left_s(job: Job) -> float | None:
+    """Seconds until the job's time is up; None where Slurm does not say."""
+    try:
+        facts = await asyncio.to_thread(calls.job_facts, job.key)
+        return (datetime.fromisoformat(facts.get("EndTime", "")) - datetime.now()).total_seconds()  # noqa: DTZ005 - Slurm writes local time
+    except (ClusterError, ValueError):
+        return None
+
+
+async def requeue(job: Job) -> None:
+    """Put the job back in the queue, and wait for Slurm to end this process.
+
+    A process that ended before would make its job a completed one.
+
+    Raises:
+        ClusterError: Slurm refused.
+    """
+    await asyncio.to_thread(calls.said, "scontrol", "requeue", job.key)
+    await asyncio.sleep(calls.LIMIT_S * LOOKS)
+    raise ClusterError(f"{job.key}: was put back in the queue, and runs on")
+
+
+def _reason(facts: Mapping[str, str]) -> str | None:
+    preempted, started = facts.get("PreemptTime", "None"), facts.get("StartTime", "")
+    if preempted[:1].isdigit() and preempted >= started:  # an earlier run of the job may have been preempted
+        return "preempted"
+    return _BY_STATE.get(facts.get("JobState", ""))

@@ -1,0 +1,112 @@
+"""How a submitted sweep stands, element by element: from its files first, from Slurm second. And how it is cancelled.
+
+What neither says is unknown, and said to be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ClusterError
+from harness.rundir import SweepDir
+from harness.slurm import calls
+from harness.slurm.calls import Queued
+from harness.slurm.endings import tries
+from harness.slurm.manifest import ClusterDir, Element
+from harness.slurm.submissions import active_elements, submissions
+
+HEADINGS = ("element", "launch", "points", "tries", "state")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """How one element stands.
+
+    Attributes:
+        done: points that have a row.
+        tries: jobs and restarts that have begun it.
+        state: `done`, `running`, `waiting`, `missing`, a code of ENDINGS, `killed`, or `unknown`.
+        says: where it runs and how long it may, why it waits, how it ended.
+    """
+
+    element: Element
+    done: int
+    tries: int
+    state: str
+    says: str
+
+
+def stands(folder: Path) -> list[Stand]:
+    """Every element of a submitted sweep; none for a folder that was not submitted."""
+    files = ClusterDir(SweepDir(folder))
+    known = submissions(files)
+    try:
+        active, silence = active_elements(known, calls.queued({one.name for one in known})), None
+    except ClusterError as error:
+        active, silence = {}, str(error)
+    return [_stand(files, element, active.get(element.number), silence) for element in files.elements()]
+
+
+def text(folder: Path) -> str:
+    """The same as a table, for a terminal; empty for a folder that was not submitted."""
+    found = stands(folder)
+    if not found:
+        return ""
+    rows = [HEADINGS, *(_row(stand) for stand in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def cancel(folder: Path) -> list[str]:
+    """Cancel every job of a sweep that runs or waits; their numbers.
+
+    Raises:
+        ClusterSilent: Slurm does not answer: what runs is not known.
+    """
+    known = submissions(ClusterDir(SweepDir(folder)))
+    jobs = sorted({job.job for job in calls.queued({one.name for one in known}) if job.active})
+    for job in jobs:
+        calls.said("scancel", job)
+    return jobs
+
+
+def is_active(folder: Path) -> bool:
+    """Whether any job of a sweep runs or waits.
+
+    Raises:
+        ClusterSilent: Slurm does not answer.
+    """
+    known = submissions(ClusterDir(SweepDir(folder)))
+    return any(job.active for job in calls.queued({one.name for one in known}))
+
+
+def _stand(files: ClusterDir, element: Element, job: Queued | None, silence: str | None) -> Stand:
+    done = len(element.points) - len(element.missing(files.results))
+    made = tries(files.element(element.number))
+    if done == len(element.points):
+        state, says = "done", ""
+    elif silence is not None:
+        state, says = "unknown", silence
+    elif job is not None:
+        state, says = _in_queue(job)
+    elif not made:
+        state, says = "missing", "never started; submit again"
+    else:
+        end = made[-1].read_end()
+        state, says = (end.reason, end.says) if end else ("killed", "at once, and said nothing; submit again")
+    return Stand(element=element, done=done, tries=len(made), state=state, says=says)
+
+
+def _in_queue(job: Queued) -> tuple[str, str]:
+    if job.node:
+        return "running", f"on {job.node}, {job.left} left"
+    starts = "" if job.starts == "N/A" else f", to start {job.starts}"
+    return "waiting", f"{job.reason}{starts}"
+
+
+def _row(stand: Stand) -> Sequence[str]:
+    element = stand.element
+    points = f"{stand.done}/{len(element.points)}"
+    state = stand.state + (f": {stand.says}" if stand.says else "")
+    return (str(element.number), str(element.launch + 1), points, str(stand.tries), state)

@@ -1,0 +1,88 @@
+"""A server as a step of the job: how it is started, how it is asked to end, how nothing of it is left.
+
+A signal to srun would kill the server at once, without the time to free its GPUs; Slurm itself delivers one to the
+step's processes (seen on Slurm 22.05; NVIDIA/cloudai, pull request 942, found the same).
+"""
+
+import asyncio
+import subprocess
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from harness.launch import kill, processes
+from harness.launch.wrapping import Wrapping
+from harness.slurm import calls
+from harness.slurm.containers import contained
+from harness.slurm.job import Job
+from harness.slurm.manifest import Element
+from harness.spec import Container, Run
+
+NAME = "mtpbench-server"
+MARK = "MTPBENCH_ELEMENT"
+"""Variable of every process of a server; its value names the element, which no two jobs measure at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStep:
+    """Servers of an element, each a step of its job, one after the other."""
+
+    job: Job
+    element: Element
+    mark: str
+    container: Container | None
+
+    def wrapping(self, run: Run) -> Wrapping:
+        """What goes around the command of a Run's server."""
+
+        def around(argv: Sequence[str], names: Collection[str]) -> Sequence[str]:
+            if self.container is None or run.engine.image is None:
+                return (*self._srun(), *argv)
+            started = contained(
+                argv,
+                names,
+                container=self.container,
+                image=run.engine.image,
+                vendor=run.gpu.vendor,
+                job=self.job.name,
+            )
+            return (*self._srun(), *started.srun, *started.argv)
+
+        return Wrapping(
+            around=around,
+            env={MARK: self.mark},
+            ask_to_end=self._ask_to_end,
+            hidden={self.job.name: "<job>"},
+            elsewhere=True,
+        )
+
+    async def tidy(self) -> tuple[int, ...]:
+        """Kill what servers of this element have left on this node, in this try or an earlier one; what was killed."""
+        if self.container is not None and self.container.runtime == "docker":
+            removal = ("docker", "rm", "--force", f"mtpbench-{self.job.name}")
+            await asyncio.to_thread(subprocess.run, removal, capture_output=True, check=False, timeout=calls.LIMIT_S)
+        left = processes.with_variable(MARK, self.mark)
+        await kill(left)
+        return left
+
+    def _srun(self) -> tuple[str, ...]:
+        nodes = self.element.nodes
+        return (
+            "srun",
+            "--overlap",
+            f"--nodes={nodes}",
+            f"--ntasks={nodes}",
+            "--ntasks-per-node=1",
+            # One task would be bound to one core.
+            "--cpu-bind=none",
+            "--mem=0",
+            "--kill-on-bad-exit=1",
+            "--unbuffered",
+            "--export=ALL",
+            f"--job-name={NAME}",
+            *(["--label"] if nodes > 1 else []),
+        )
+
+    async def _ask_to_end(self) -> None:
+        for step in await asyncio.to_thread(calls.steps_named, self.job.key, NAME):
+            signal = ("scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
+            await asyncio.to_thread(calls.said, *signal)

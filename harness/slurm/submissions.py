@@ -1,0 +1,55 @@
+"""What was asked of sbatch, and which elements Slurm has because of it."""
+
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from harness.slurm.calls import Queued
+from harness.slurm.manifest import ClusterDir
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of sbatch.
+
+    Attributes:
+        name: of the job, and of no other.
+        job: Slurm's number; None until it is known, empty where Slurm has no such job.
+        first: element that is task 0 of the array.
+        elements: numbers in the manifest; none for the answer.
+    """
+
+    name: str
+    what: Literal["elements", "answer"]
+    at: str
+    job: str | None = None
+    first: int = 0
+    elements: tuple[int, ...] = ()
+
+
+def submissions(files: ClusterDir) -> list[Submission]:
+    """Every call of sbatch so far, as it is known now."""
+    if not files.submissions.exists():
+        return []
+    lines = files.submissions.read_bytes().splitlines()
+    # The later line of a job says more.
+    return list({one.name: one for one in (msgspec.json.decode(line, type=Submission) for line in lines)}.values())
+
+
+def active_elements(known: Sequence[Submission], queue: Sequence[Queued]) -> dict[int, Queued]:
+    """Elements that Slurm runs or may still run, by number."""
+    by_name = {one.name: one for one in known if one.what == "elements"}
+    return {
+        by_name[job.name].first + job.task: job
+        for job in queue
+        if job.active and job.task is not None and job.name in by_name
+    }
+
+
+def note(files: ClusterDir, submission: Submission) -> None:
+    """Write down a call of sbatch: before it is made, and again when its answer is known."""
+    with files.submissions.open("ab") as file:
+        file.write(msgspec.json.encode(submission) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())

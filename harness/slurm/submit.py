@@ -1,0 +1,263 @@
+"""Hand a sweep to Slurm: an array for each resource shape, and a job after them all that computes the answer.
+
+May be called again at any time, after any failure: only elements with points missing and nobody at work are
+submitted. Each job gets a name of its own, written down before sbatch is called; where sbatch's answer is lost, Slurm
+is asked by that name whether it has the job.
+"""
+
+import re
+import secrets
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+
+from harness import config
+from harness.errors import ClusterError, ClusterSilent, UserError
+from harness.hold import hold
+from harness.paths import job_script
+from harness.rundir import SweepDir
+from harness.slurm import calls
+from harness.slurm.asking import answer_options, array_option, element_options
+from harness.slurm.manifest import ClusterDir, Element, elements_of
+from harness.slurm.submissions import Submission, active_elements, note, submissions
+from harness.spec import Cluster, Sweep
+
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What a call of `submit` found and did.
+
+    Attributes:
+        total, done, active: elements; active ones are in Slurm's queue already.
+        arrays: what was submitted now.
+        answer: the job after them; None where there is nothing to wait for.
+    """
+
+    total: int
+    done: int
+    active: int
+    arrays: tuple[Submission, ...]
+    answer: Submission | None
+
+    def text(self, folder: Path) -> str:
+        """For a person: what was submitted, and where to look."""
+        arrays = (f"submitted {array.job}: {len(array.elements)} elements" for array in self.arrays)
+        answer = () if self.answer is None else (f"submitted {self.answer.job}: the answer, after them",)
+        stand = f"{self.done} of {self.total} elements are done, {self.active} were in the queue already"
+        return "\n".join((stand, *arrays, *answer, f"look with: mtpbench status {folder}"))
+
+
+def submit(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | None = None) -> Submitted:
+    """Submit what is missing of a sweep.
+
+    Args:
+        sweep: what is asked.
+        folder: where the results lie or will lie; every node must see it.
+        cluster: the site.
+        time_min: ask for so long instead of what the plan guesses.
+
+    Raises:
+        UserError: the site can't run the sweep, or would never start it as asked.
+        ClusterSilent: Slurm does not answer; calling again is safe.
+        ClusterError: Slurm refused.
+    """
+    files = ClusterDir(SweepDir(folder.absolute()))
+    with hold(files.path / ".submitting"):
+        elements = _frozen(files, sweep, cluster, time_min)
+        known = _reconciled(files)
+        queue = calls.queued({one.name for one in known})
+        active = active_elements(known, queue)
+        unfinished = [element for element in elements if element.missing(files.results)]
+        todo = [element for element in unfinished if element.number not in active]
+        arrays = _submit_arrays(files, cluster, todo)
+        running = {job.job for job in queue if job.active and any(one.elements and one.job == job.job for one in known)}
+        answer = _submit_answer(files, cluster, known, queue, [*sorted(running), *(a.job or "" for a in arrays)])
+    return Submitted(
+        total=len(elements),
+        done=len(elements) - len(unfinished),
+        active=len(active),
+        arrays=tuple(arrays),
+        answer=answer,
+    )
+
+
+def commands(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | None = None) -> list[str]:
+    """Freeze a sweep's elements, and give the commands that would submit what is missing; submits nothing.
+
+    Raises:
+        UserError: the site can't run the sweep.
+        ClusterError: Slurm does not say how large its arrays may be.
+    """
+    files = ClusterDir(SweepDir(folder.absolute()))
+    with hold(files.path / ".submitting"):
+        elements = _frozen(files, sweep, cluster, time_min)
+    arrays = _arrays(files, cluster, [element for element in elements if element.missing(files.results)])
+    program = f"MTPBENCH={shlex.quote(_program())}"
+    jobs = [f"JOB{number}" for number in range(len(arrays))]
+    words = [*(array.words(files, cluster.at_once) for array in arrays), _answer_words(files, cluster, jobs)]
+    return [f"{program} {shlex.join(['sbatch', *line])}" for line in words]
+
+
+def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, time_min: int | None) -> list[Element]:
+    elements = elements_of(sweep, cluster, time_min=time_min)
+    files.results.claim(config.dump(sweep))
+    files.freeze(cluster, elements)
+    return elements
+
+
+def _reconciled(files: ClusterDir) -> list[Submission]:
+    """All submissions; of those whose answer was lost, Slurm is asked what became of them."""
+    for lost in (one for one in submissions(files) if one.job is None):
+        note(files, msgspec.structs.replace(lost, job=_job_named(lost.name) or ""))
+    return submissions(files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """Elements of one shape whose indexes an array can have; `first` is the element of task 0."""
+
+    first: int
+    tasks: list[int]
+    options: list[str]
+
+    def words(self, files: ClusterDir, at_once: int | None) -> list[str]:
+        """What follows the job's name on sbatch's command line."""
+        script = [str(job_script("element.slurm")), str(files.results.path), str(self.first)]
+        return [*self.options, array_option(self.tasks, at_once), *script]
+
+
+def _arrays(files: ClusterDir, cluster: Cluster, todo: Sequence[Element]) -> list[_Array]:
+    largest = calls.largest_array() if todo else 0
+    shapes = groupby(sorted(todo, key=_shape_then_number), key=_shape)
+    alike = [list(same) for _, same in shapes]
+    return [
+        _Array(first, tasks, element_options(elements[0], cluster, files.results.path))
+        for elements in alike
+        for first, tasks in _split([element.number for element in elements], largest)
+    ]
+
+
+def _submit_arrays(files: ClusterDir, cluster: Cluster, todo: Sequence[Element]) -> list[Submission]:
+    arrays = _arrays(files, cluster, todo)
+    for array in arrays:
+        _check(array.options, cluster)
+    return [
+        _sbatch(
+            files,
+            Submission(
+                name=_name(files),
+                what="elements",
+                at=_now(),
+                first=array.first,
+                elements=tuple(array.first + task for task in array.tasks),
+            ),
+            array.words(files, cluster.at_once),
+        )
+        for array in arrays
+    ]
+
+
+def _submit_answer(
+    files: ClusterDir,
+    cluster: Cluster,
+    known: Sequence[Submission],
+    queue: Sequence[calls.Queued],
+    after: Sequence[str],
+) -> Submission | None:
+    """One answer after all that is under way; an earlier one that still waits would come too early."""
+    if not after:
+        return None
+    names = {one.name for one in known if one.what == "answer"}
+    for job in queue:
+        if job.name in names and job.active:
+            calls.said("scancel", job.key)
+    asked = Submission(name=_name(files), what="answer", at=_now())
+    return _sbatch(files, asked, _answer_words(files, cluster, after))
+
+
+def _answer_words(files: ClusterDir, cluster: Cluster, after: Sequence[str]) -> list[str]:
+    folder = files.results.path
+    return [*answer_options(cluster.answer, after, folder), str(job_script("answer.slurm")), str(folder)]
+
+
+def _sbatch(files: ClusterDir, asked: Submission, words: Sequence[str]) -> Submission:
+    """Submit once, however often it has to be tried."""
+    note(files, asked)
+    command = ("sbatch", "--parsable", f"--job-name={asked.name}", *words)
+    for left in reversed(range(TRIES)):
+        try:
+            job = calls.said_once(*command, env=_environment()).strip().partition(";")[0]
+        except ClusterSilent:
+            job = _job_named(asked.name) or ""
+            if not job and not left:
+                raise
+        if job:
+            break
+    submitted = msgspec.structs.replace(asked, job=job)
+    note(files, submitted)
+    return submitted
+
+
+def _job_named(name: str) -> str | None:
+    jobs = {job.job for job in calls.queued({name})}
+    return min(jobs, default=None)
+
+
+def _check(options: Sequence[str], cluster: Cluster) -> None:
+    """Let Slurm say now what it would otherwise say never: some requests wait for ever."""
+    try:
+        calls.said("sbatch", "--test-only", *options, str(job_script("element.slurm")), env=_environment())
+    except ClusterSilent:
+        raise
+    except ClusterError as error:
+        raise UserError(
+            f"cluster {cluster.name}: Slurm would never start this: {error}\n{' '.join(options)}"
+        ) from error
+
+
+def _split(numbers: Sequence[int], largest: int) -> Iterator[tuple[int, list[int]]]:
+    """Elements as arrays whose indexes lie below `largest`: the element of task 0, and the tasks."""
+    left = list(numbers)
+    while left:
+        first = 0 if left[-1] < largest else left[0]
+        tasks = [number - first for number in left if number - first < largest]
+        yield first, tasks
+        left = left[len(tasks) :]
+
+
+def _environment() -> dict[str, str]:
+    return calls.clean_environment(MTPBENCH=_program())
+
+
+def _program() -> str:
+    beside = Path(sys.executable).with_name("mtpbench")
+    program = str(beside) if beside.exists() else shutil.which("mtpbench")
+    if program is None:
+        raise UserError("no mtpbench on PATH: the cluster's jobs call it; install it with pip")
+    return program
+
+
+def _name(files: ClusterDir) -> str:
+    folder = re.sub(r"[^\w.-]", "_", files.results.path.name)
+    return f"mtpbench-{folder}-{secrets.token_hex(4)}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _shape(element: Element) -> tuple[object, ...]:
+    return element.shape
+
+
+def _shape_then_number(element: Element) -> tuple[object, ...]:
+    return (*element.shape, element.number)

@@ -1,0 +1,67 @@
+"""Calls of programs that stand in for Slurm's: what is an answer, what a refusal, and what is neither."""
+
+import pytest
+
+from harness.errors import ClusterError, ClusterSilent
+from harness.slurm import calls
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Makes a program that prints or fails as told, and counts its calls in `called`."""
+    monkeypatch.setattr(calls, "PAUSES_S", (0.0, 0.0))
+
+    def make(script: str) -> str:
+        path = tmp_path / "program"
+        path.write_text(f"#!/bin/sh\necho x >> {tmp_path}/called\n{script}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+def times(tmp_path) -> int:
+    return len((tmp_path / "called").read_text().split())
+
+
+def test_a_busy_slurm_is_asked_again(program, tmp_path):
+    busy_once = f"[ $(wc -l < {tmp_path}/called) -gt 1 ] && echo good && exit 0; echo 'Socket timed out' >&2; exit 1"
+
+    assert "good\n" == calls.said(program(busy_once))
+
+
+def test_a_refusal_is_asked_once(program, tmp_path):
+    with pytest.raises(ClusterError, match="invalid partition"):
+        calls.said(program("echo 'sbatch: error: invalid partition specified: x' >&2; exit 1"))
+
+    assert 1 == times(tmp_path)
+
+
+def test_no_answer_is_neither_yes_nor_no(program, tmp_path):
+    with pytest.raises(ClusterSilent):
+        calls.said(program("echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"))
+
+    assert 3 == times(tmp_path)
+
+
+def test_a_call_that_hangs_is_given_up(program, monkeypatch):
+    monkeypatch.setattr(calls, "LIMIT_S", 0.2)
+
+    with pytest.raises(ClusterSilent, match="no answer"):
+        calls.said_once(program("exec sleep 30"))
+
+
+def test_a_machine_without_slurm_is_said_to_be_one(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(ClusterError, match="no squeue on PATH"):
+        calls.queued({"some-job"})
+
+
+def test_a_surrounding_job_does_not_shape_the_jobs_that_it_submits(monkeypatch):
+    for name in ("SLURM_CONF", "SLURM_JOB_ID", "SBATCH_PARTITION", "SLURMD_NODENAME"):
+        monkeypatch.setenv(name, "1")
+
+    kept = {name for name in calls.clean_environment(MORE="2") if name.startswith(("SLURM", "SBATCH", "MORE"))}
+
+    assert {"SLURM_CONF", "MORE"} == kept

@@ -1,0 +1,148 @@
+"""A site's file, and what sbatch is asked for because of it."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import config
+from harness.errors import ConfigError, UserError
+from harness.slurm.asking import answer_options, array_option, element_options
+from harness.slurm.manifest import elements_of
+from harness.spec import AnswerJob, Cluster, Container, EngineSpec, GpuNodes
+
+SWEEP = Path("sweeps/x.yaml")
+FOLDER = Path("/shared/results/x")
+
+
+def cluster_with(**nodes) -> Cluster:
+    return Cluster(name="site", label="Site", gpus={"h100": GpuNodes(**nodes)}, source="a test")
+
+
+@pytest.fixture
+def sweep():
+    return config.load(Path("quickstart-emulator"))
+
+
+@pytest.mark.parametrize("name", ["example-nvidia", "example-amd", "slurm-box"])
+def test_the_packages_clusters_are_good(name):
+    assert config.load_cluster(name, SWEEP).gpus
+
+
+def test_a_fault_of_a_cluster_says_where_it_stands_and_what_was_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("site.yaml").write_text("label: Site\ngpus:\n  h100: {partitoin: h100, ask: grse}\nsource: a test\n")
+
+    with pytest.raises(ConfigError) as caught:
+        config.load_cluster("./site.yaml", SWEEP)
+
+    assert [
+        "site.yaml:3:10: gpus.h100.partitoin: unknown key; did you mean 'partition'?",
+        "site.yaml:3:32: gpus.h100.ask: must be 'gres', 'gpus-per-node' or 'none', got grse",
+    ] == str(caught.value).splitlines()
+
+
+def test_a_cluster_is_looked_for_beside_the_sweep_and_then_in_the_package(tmp_path):
+    (tmp_path / "clusters").mkdir()
+    (tmp_path / "clusters" / "mine.yaml").write_text("label: Mine\ngpus: {h100: {}}\nsource: a test\n")
+
+    assert "Mine" == config.load_cluster("mine", tmp_path / "sweeps" / "x.yaml").label
+    with pytest.raises(ConfigError, match="has no file; did you mean 'example-nvidia'"):
+        config.load_cluster("example-nvidai", tmp_path / "sweeps" / "x.yaml")
+
+
+def options(sweep, **nodes) -> list[str]:
+    cluster = cluster_with(**nodes)
+    return element_options(elements_of(sweep, cluster)[0], cluster, FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked"),
+    [
+        ({"type": "h100"}, "--gres=gpu:h100:1"),
+        ({}, "--gres=gpu:1"),
+        ({"ask": "gpus-per-node", "type": "h100"}, "--gpus-per-node=h100:1"),
+        ({"partition": "p"}, "--partition=p"),
+        ({"account": "a"}, "--account=a"),
+        ({"qos": "q"}, "--qos=q"),
+        ({"constraint": "c&d"}, "--constraint=c&d"),
+        ({"exclude": ("n1", "n2")}, "--exclude=n1,n2"),
+        ({"extra": ("--reservation=r",)}, "--reservation=r"),
+        ({}, "--exclusive"),
+        ({}, "--output=/shared/results/x/slurm/%A_%a.log"),
+        ({}, "--requeue"),
+    ],
+)
+def test_what_a_site_wants_stands_on_the_command_line(sweep, nodes, asked):
+    assert asked in options(sweep, **nodes)
+
+
+def test_a_site_that_gives_whole_nodes_is_asked_for_no_gpus(sweep):
+    assert not [word for word in options(sweep, ask="none") if "gpu" in word]
+
+
+def test_a_shared_node_is_asked_for_only_by_name(sweep):
+    assert "--exclusive" not in options(sweep, exclusive=False)
+
+
+def test_the_time_is_the_plans_longest_guess_and_the_sites_limit_at_most(sweep):
+    [long] = elements_of(sweep, cluster_with())
+    [short] = elements_of(sweep, cluster_with(time_limit_min=3))
+    [own] = elements_of(sweep, cluster_with(), time_min=90)
+
+    assert (3, 90) == (short.time_min, own.time_min)
+    assert 5 < long.time_min < 60
+    assert short.notice_s <= 90
+
+
+def test_a_time_that_nobody_can_guess_has_to_be_said(sweep):
+    model = sweep.model.model_copy(update={"weight_gb": {}})
+
+    with pytest.raises(UserError, match=r"how long a job takes is not known .*give --time"):
+        elements_of(sweep.model_copy(update={"model": model}), cluster_with())
+
+
+def test_a_gpu_that_the_site_lacks_is_named(sweep):
+    cluster = Cluster(name="site", label="Site", gpus={"b200": GpuNodes()}, source="a test")
+
+    with pytest.raises(UserError, match="cluster site: gpus has no h100; there are b200"):
+        elements_of(sweep, cluster)
+
+
+def test_an_image_needs_a_site_with_containers(sweep):
+    with_image = sweep.model_copy(update={"engine": EngineSpec(name="emulator", image="some/image")})
+
+    with pytest.raises(UserError, match=r"gpus\.h100 has no container"):
+        elements_of(with_image, cluster_with())
+    assert elements_of(with_image, cluster_with(container=Container(runtime="pyxis")))
+
+
+def test_gpus_that_one_node_lacks_are_spread_evenly(sweep):
+    wide = sweep.model_copy(update={"tp": 16})
+    uneven = sweep.model_copy(update={"tp": 9})
+
+    assert (2, 8) == (elements_of(wide, cluster_with())[0].nodes, elements_of(wide, cluster_with())[0].gpus_per_node)
+    with pytest.raises(UserError, match="9 GPUs do not spread evenly over 2 nodes of 8"):
+        elements_of(uneven, cluster_with())
+
+
+def test_an_element_is_a_launch_of_a_pair_and_arms_take_turns(sweep):
+    elements = elements_of(sweep.model_copy(update={"launches": 3}), cluster_with())
+    first_arms = ["off" if "-off-" in element.points[0] else "mtp" for element in elements]
+
+    assert [0, 1, 2] == [element.launch for element in elements]
+    assert ["off", "mtp", "off"] == first_arms
+    assert all(6 == len(element.points) for element in elements)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "at_once", "asked"),
+    [([0], None, "--array=0"), ([0, 1, 2, 5, 7, 8], 4, "--array=0-2,5,7-8%4"), ([3, 4], None, "--array=3-4")],
+)
+def test_tasks_of_an_array_are_written_as_ranges(tasks, at_once, asked):
+    assert asked == array_option(tasks, at_once)
+
+
+def test_the_answer_comes_after_all_however_they_ended():
+    asked = answer_options(AnswerJob(partition="cpu"), ["12", "13"], FOLDER)
+
+    assert {"--dependency=afterany:12:13", "--kill-on-invalid-dep=yes", "--partition=cpu"} <= set(asked)
