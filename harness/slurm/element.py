@@ -22,7 +22,7 @@ from harness.launch.wrapping import Wrapping
 from harness.rundir import SweepDir, write_json
 from harness.slurm import calls
 from harness.slurm.endings import ENDINGS, End, Tenure, TryDir
-from harness.slurm.job import Job, interruption, left_s, requeue, this_job
+from harness.slurm.job import LOOKS, Job, interruption, left_s, requeue, this_job
 from harness.slurm.manifest import TEARDOWN_S, ClusterDir, Element, nodes_for
 from harness.slurm.step import ServerStep
 from harness.slurm.submissions import submissions
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 _SIGNALS = {signal.SIGUSR1: "time_limit", signal.SIGTERM: "terminated", signal.SIGINT: "terminated"}
 
-_MAYBE_THE_CLUSTER = {"terminated", "server_died", "server_not_ready"}
-"""Endings behind which Slurm may stand."""
+_SLURM_MAY_KNOW = {"time_limit", "terminated", "server_died", "server_not_ready"}
+"""Endings of which Slurm may know more: one that preempts a job also says that its time is up."""
 
 
 class Interrupted(MtpbenchError):
@@ -116,11 +116,12 @@ class _Work:
         self._go_on()
 
     async def may_save(self, aborted: str | None) -> None:
-        """Not a point whose server the cluster took away: it is no fault of the server's, and is measured again."""
-        if aborted == "server_died" and self.notice is None:
-            self.notice = await interruption(self.job)
-        if aborted is not None:
-            self._go_on()
+        """Not a point whose server the cluster took away: it is no fault of the server's, and is measured again.
+
+        A server that is preempted may end in order and only fail requests: so Slurm is asked after every point.
+        """
+        if reason := await interruption(self.job, looks=1 if aborted is None else LOOKS):
+            raise Interrupted(reason)
         if not self.tenure.holds:
             raise Interrupted("superseded")
 
@@ -139,7 +140,7 @@ async def _try(work: _Work) -> End:
     before = work.missing()
     await work.step.tidy()
     reason, detail = await _measured(work)
-    if reason in _MAYBE_THE_CLUSTER:
+    if reason in _SLURM_MAY_KNOW:
         reason = await interruption(work.job) or reason
     left = await work.step.tidy()
     points = before - work.missing()

@@ -62,12 +62,12 @@ def this_job(env: Mapping[str, str] = os.environ) -> Job:
     )
 
 
-async def interruption(job: Job) -> str | None:
+async def interruption(job: Job, looks: int = LOOKS) -> str | None:
     """Why Slurm is ending a job, as a code of ENDINGS; None where it is not, or does not say.
 
-    Asked several times: a server that is preempted is gone before Slurm's own state says so.
+    Asked several times where a server is gone: it may be gone before Slurm's own state says why.
     """
-    for look in range(LOOKS):
+    for look in range(looks):
         if look:
             await asyncio.sleep(LOOK_S)
         try:

@@ -66,7 +66,8 @@ def ended(box, tmp_path_factory):
             FAULTS[name][1](waiting.pop(name))
     for one in made.values():
         one.finished()
-    calls.said("scontrol", "update", "nodename=mi355x-[1-2]", "state=RESUME")
+    for node in calls.said("sinfo", "--noheader", "--states=down", "--Node", "--format=%N").split():
+        calls.said("scontrol", "update", f"nodename={node}", "state=RESUME")
     return made
 
 
