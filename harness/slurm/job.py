@@ -1,6 +1,7 @@
 """The job that this process is a part of: who it is, and why Slurm wants it to end."""
 
 import asyncio
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,4 +108,17 @@ def _reason(facts: Mapping[str, str]) -> str | None:
     preempted, started = facts.get("PreemptTime", "None"), facts.get("StartTime", "")
     if preempted[:1].isdigit() and preempted >= started:  # an earlier run of the job may have been preempted
         return "preempted"
-    return _BY_STATE.get(facts.get("JobState", ""))
+    state = facts.get("JobState", "")
+    if state == "COMPLETING":  # hides what it will be as long as this process runs
+        return "time_limit" if _seconds(facts, "RunTime") >= _seconds(facts, "TimeLimit") else "cancelled"
+    return _BY_STATE.get(state)
+
+
+def _seconds(facts: Mapping[str, str], name: str) -> float:
+    """A length of time, as `1-02:00:00`; without end where Slurm has none."""
+    days, _, clock = facts.get(name, "").rpartition("-")
+    try:
+        hours, minutes, seconds = map(int, clock.split(":"))
+    except ValueError:
+        return math.inf
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60.0 + seconds

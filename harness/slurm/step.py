@@ -5,10 +5,12 @@ step's processes (seen on Slurm 22.05; NVIDIA/cloudai, pull request 942, found t
 """
 
 import asyncio
+import logging
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from harness.errors import ClusterError
 from harness.launch import kill, processes
 from harness.launch.wrapping import Wrapping
 from harness.slurm import calls
@@ -16,6 +18,8 @@ from harness.slurm.containers import contained
 from harness.slurm.job import Job
 from harness.slurm.manifest import Element
 from harness.spec import Container, Run
+
+logger = logging.getLogger(__name__)
 
 NAME = "mtpbench-server"
 MARK = "MTPBENCH_ELEMENT"
@@ -83,6 +87,8 @@ class ServerStep:
         )
 
     async def _ask_to_end(self) -> None:
-        for step in await asyncio.to_thread(calls.steps_named, self.job.key, NAME):
-            signal = ("scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
-            await asyncio.to_thread(calls.said, *signal)
+        try:
+            for step in await asyncio.to_thread(calls.steps_named, self.job.key, NAME):
+                await asyncio.to_thread(calls.said, "scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
+        except ClusterError as error:  # the step is gone already, or will be ended with srun
+            logger.info("%s: %s", self.job.key, error)

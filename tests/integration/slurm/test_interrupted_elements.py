@@ -174,7 +174,7 @@ def test_gpus_are_those_of_the_vendor(sweep):
     [attempt] = [attempt for run in one.finished().files.results.runs() for attempt in run.attempts()]
     env = read_json(attempt.argv)["env"]
 
-    assert "0" == env["ROCR_VISIBLE_DEVICES"]
+    assert "0,1,2,3,4,5,6,7" == env["ROCR_VISIBLE_DEVICES"], "a node of its own, with all its GPUs"
     assert "CUDA_VISIBLE_DEVICES" not in env
 
 
