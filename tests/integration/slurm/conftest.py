@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,14 @@ def until(happened: Callable[[], object], limit_s: float = LIMIT_S) -> None:
         time.sleep(0.1)
 
 
+def queue(known: Sequence[Submission]) -> list[calls.Queued]:
+    return calls.queued({one.name for one in known})
+
+
+def idle(known: Sequence[Submission]) -> bool:
+    return not any(job.active for job in queue(known))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Submittable:
     """A sweep, its cluster and its folder, as a person would have them."""
@@ -93,10 +101,10 @@ class Submittable:
         return submissions(self.files)
 
     def queue(self) -> list[calls.Queued]:
-        return calls.queued({one.name for one in self.submissions()})
+        return queue(self.submissions())
 
     def idle(self) -> bool:
-        return not any(job.active for job in self.queue())
+        return idle(self.submissions())
 
     def finished(self) -> "Submittable":
         until(self.idle)
