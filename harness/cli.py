@@ -169,12 +169,17 @@ def run(
         raise PointsInvalid(f"{invalid} of {len(rows)} points are invalid: the reasons stand in {folder}/points.jsonl")
 
 
-@app.command(epilog="Example: mtpbench status results/quickstart")
-def status(results: Results) -> None:
-    """Show what is done, running, invalid and why, and the time left; from the files alone."""
-    from harness.status import read, render
+@app.command(epilog="Example: mtpbench status results/quickstart --watch")
+def status(
+    results: Results,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every few seconds, until all is done.")] = False,
+) -> None:
+    """Show what is done, running, invalid and why, and the time left: from the files, then from Slurm's queue."""
+    from harness.slurm.watch import screen, watched
 
-    print(render(read(results)))
+    for shown in watched(results) if watch else (screen(results),):
+        print(shown, flush=True)
 
 
 @app.command(epilog="Example: mtpbench score results/quickstart")

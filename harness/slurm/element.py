@@ -107,6 +107,10 @@ class _Work:
         """A step of this job."""
         return self.step.wrapping(run)
 
+    def server_processes(self) -> frozenset[int] | None:
+        """Those that bear the element's mark."""
+        return self.step.processes()
+
     async def may_start(self, point: Point) -> None:
         """Only while there is time for it, and nobody else has the element."""
         del point

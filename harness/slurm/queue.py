@@ -71,6 +71,11 @@ def cancel(folder: Path) -> list[str]:
     return jobs
 
 
+def was_submitted(folder: Path) -> bool:
+    """Whether Slurm was ever asked to run a sweep."""
+    return bool(submissions(ClusterDir(SweepDir(folder))))
+
+
 def is_active(folder: Path) -> bool:
     """Whether any job of a sweep runs or waits.
 

@@ -59,6 +59,12 @@ class ServerStep:
             elsewhere=True,
         )
 
+    def processes(self) -> frozenset[int] | None:
+        """Processes of the element's servers on this node; None behind Docker, whose processes are somebody else's."""
+        if self.container is not None and self.container.runtime == "docker":
+            return None
+        return frozenset(processes.with_variable(MARK, self.mark))
+
     async def tidy(self) -> tuple[int, ...]:
         """Kill what servers of this element have left on this node, in this try or an earlier one; what was killed."""
         if self.container is not None and self.container.runtime == "docker":

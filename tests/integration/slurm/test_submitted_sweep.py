@@ -12,6 +12,7 @@ from harness.rundir import read_json
 from harness.slurm import calls, queue
 from harness.slurm.logs import log_of, read
 from harness.slurm.submissions import active_elements
+from harness.slurm.watch import screen, watched
 
 from .conftest import until
 
@@ -170,20 +171,22 @@ def test_the_queue_is_seen_element_by_element(sweep):
     one.submit()
     folder = one.files.results.path
     until(lambda: "running" in {stand.state for stand in queue.stands(folder)})
-    seen = queue.text(folder)
+    seen = screen(folder)
 
     assert {"running", "waiting"} == {stand.state for stand in queue.stands(folder)}
     assert "on h100-1" in seen
     assert {0, 1} == set(active_elements(one.submissions(), one.queue()))
 
 
-def test_a_log_is_followed_to_its_end(sweep):
+def test_a_sweep_is_watched_and_its_log_followed_to_the_end(sweep):
     one = sweep(mtp="[off]")
     one.submit()
     folder = one.files.results.path
+    last = list(watched(folder))[-1]
     until(lambda: list(one.files.path.glob("*_0.log")))
     followed = "".join(read(log_of(folder, "0"), folder, follow=True))
 
+    assert "1 done" in last or "1 invalid" in last
     assert "element 0: done" in followed
 
 

@@ -1,0 +1,37 @@
+"""Where a sweep stands on one screen: its files, and Slurm's queue where it was submitted; again and again if asked."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import ClusterSilent
+from harness.slurm import queue
+from harness.status import State, read, render
+
+PAUSE_S = 5.0
+CLEAR = "\x1b[H\x1b[2J"
+
+
+def screen(folder: Path) -> str:
+    """Everything that is known now; no line break at the end."""
+    return "\n\n".join(filter(None, (render(read(folder)), queue.text(folder))))
+
+
+def watched(folder: Path) -> Iterator[str]:
+    """The screen every few seconds, until nothing is left to be done, or nobody is left to do it."""
+    while True:
+        yield (CLEAR if sys.stdout.isatty() else "") + screen(folder)
+        if not _goes_on(folder):
+            return
+        time.sleep(PAUSE_S)
+
+
+def _goes_on(folder: Path) -> bool:
+    status = read(folder)
+    if not status.having(State.LEFT, State.RUNNING, State.SAVED):
+        return False
+    try:
+        return not queue.was_submitted(folder) or queue.is_active(folder)
+    except ClusterSilent:
+        return True
