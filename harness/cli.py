@@ -324,7 +324,7 @@ def logs(
         print(text, end="", flush=True)
 
 
-@app.command(hidden=True, epilog="Example: sbatch --array=0-5 slurm/element.slurm results/my-sweep")
+@app.command(hidden=True, epilog="Example: mtpbench element results/my-sweep")
 def element(results: Results, first: Annotated[int, typer.Argument(help="Element that is task 0.")] = 0) -> None:
     """Measure one element of a submitted sweep; Slurm's batch process."""
     from harness.slurm.element import run_element
@@ -332,7 +332,7 @@ def element(results: Results, first: Annotated[int, typer.Argument(help="Element
     raise typer.Exit(_with_uvloop(run_element(results.absolute(), first)))
 
 
-@app.command(hidden=True, epilog="Example: sbatch --dependency=afterany:123 slurm/answer.slurm results/my-sweep")
+@app.command(hidden=True, epilog="Example: mtpbench answer results/my-sweep")
 def answer(results: Results) -> None:
     """Score and compare what a submitted sweep has; the job after its last element."""
     from harness.scoring import rescore

@@ -28,6 +28,7 @@ gpu: {gpu}
 precision: bf16
 engine: {{name: emulator, args: [--profile, h100-like, --speed, "20"{args}]{engine}}}
 max_running_requests: 8
+tp: {tp}
 mtp: {mtp}
 acceptance: 2.5
 workload: 32x32
@@ -71,6 +72,7 @@ class Submittable:
     mtp: str = "[off, 3]"
     concurrency: str = "[2]"
     launches: int = 1
+    tp: int = 1
     window_s: float = 0.3
     args: str = ""
     engine: str = ""
