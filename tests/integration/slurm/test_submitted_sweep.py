@@ -101,7 +101,7 @@ def test_arrays_stay_below_the_largest_index_that_slurm_takes(sweep):
 @pytest.mark.parametrize(
     "asked",
     [
-        {"more": ", per_node: 9", "engine": "}\ntp: 9\nx: {"},
+        {"more": ", per_node: 9", "tp": 9},
         {"partition": "nowhere"},
         {"more": ", constraint: nothing"},
     ],
