@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -278,3 +280,25 @@ def power_stream():
 def board():
     """`Board`, for tests that say how it differs."""
     return Board
+
+
+@pytest.fixture(scope="session")
+def rocm(tmp_path_factory) -> Path:
+    """A folder as ROCm installs it, with our libamd_smi.so; the binding in this process takes that one for good."""
+    folder = tmp_path_factory.mktemp("rocm")
+    build = Path(__file__).parent / "fakes/amdsmi/build.py"
+    subprocess.run([sys.executable, build, folder], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture
+def fake_amd(rocm, monkeypatch) -> Callable[..., None]:
+    """Eight MI355X; called with settings of tests/fakes/amdsmi/amdsmi.c, by their names without FAKE_AMD_."""
+
+    def change(**settings: object) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"FAKE_AMD_{name.upper()}", str(value))
+
+    monkeypatch.setenv("ROCM_PATH", str(rocm))
+    monkeypatch.setenv("ROCM_HOME", str(rocm))
+    return change

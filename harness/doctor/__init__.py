@@ -4,6 +4,9 @@
     machine     cores, clock, company, priority
     limits      files, memory, disk, ports
     hardware    GPUs before any library is asked
+    boards      GPUs as their libraries show them
+    needs       what a sweep needs of them
+    host        power of the rest of the machine
     engines     engines, their PyTorch; Slurm
     models      weights, and the hub
     text        the table that a person reads
@@ -15,16 +18,26 @@ import importlib.metadata
 import platform
 from collections.abc import Callable, Iterator
 
+from harness.doctor.boards import boards
 from harness.doctor.engines import engines
 from harness.doctor.finding import Finding, Report, Scene, State
 from harness.doctor.hardware import hardware
+from harness.doctor.host import host_power
 from harness.doctor.limits import limits
 from harness.doctor.machine import machine
 from harness.doctor.models import models
 
 __all__ = ["Finding", "Report", "Scene", "State", "examine"]
 
-LOOKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (machine, limits, hardware, engines, models)
+LOOKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (
+    machine,
+    limits,
+    hardware,
+    boards,
+    host_power,
+    engines,
+    models,
+)
 
 
 def examine(scene: Scene) -> Report:

@@ -65,12 +65,14 @@ class Scene:
         sweep: what is to be measured; None asks about the machine alone.
         folder: where results will be written.
         online: whether the model hub may be asked.
+        sensor_s: how long the sensors of GPUs are read: twenty publications of one that publishes every 100 ms.
         root: where /proc, /sys and /dev are found; another folder in tests.
     """
 
     sweep: Sweep | None = None
     folder: Path = Path("results")
     online: bool = False
+    sensor_s: float = 2.0
     root: Path = Path("/")
 
     @property

@@ -59,6 +59,11 @@ MAKERS: Mapping[Vendor, Maker] = {
 }
 
 
+def present(scene: Scene) -> tuple[Vendor, ...]:
+    """Whose GPUs sit in the slots."""
+    return tuple(vendor for vendor, maker in MAKERS.items() if _drivers(scene, maker.pci))
+
+
 def hardware(scene: Scene) -> Iterator[Finding]:
     """One line for each vendor whose GPUs are here; one line in all where there are none."""
     drivers = {vendor: _drivers(scene, maker.pci) for vendor, maker in MAKERS.items()}

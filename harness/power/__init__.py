@@ -1,7 +1,7 @@
 """Power and energy of the GPUs that serve a Run, measured beside the load and cut to a Window afterwards.
 
-A `Meter` reads a vendor's library: `nvidia`, a recorded stream in `replay`. `sampler` holds one in a process of its
-own, ten readings of every GPU a second, and writes a `stream`: a header, then a line for each reading. `energy`
+A `Meter` reads a vendor's library: `nvidia`, `amd`, a recorded stream in `replay`. `sampler` holds one in a process of
+its own, ten readings of every GPU a second, and writes a `stream`: a header, then a line for each reading. `energy`
 makes joules of a stream between any two moments; `validity` says why it must not. A stream that is in doubt voids
 the figures of power alone.
 """

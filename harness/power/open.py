@@ -34,8 +34,15 @@ def _nvidia() -> Meter:
     return NvidiaMeter()
 
 
+def _amd() -> Meter:
+    from harness.power.amd import AmdMeter
+
+    return AmdMeter()
+
+
 MAKERS: Mapping[Vendor, Maker] = {
     Vendor.NVIDIA: Maker(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+    Vendor.AMD: Maker(_amd, visible.amd, {}),
 }
 
 

@@ -39,9 +39,8 @@ def describe(vendor: Vendor) -> Header:
     Raises:
         NoMeter: why they can't be read, and the remedy.
     """
-    command = _command(Job(vendor=vendor))
     try:
-        said = subprocess.run(command, capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
+        said = subprocess.run(command(Job(vendor=vendor)), capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise NoMeter(f"{vendor.value}: the library did not answer in {DESCRIBE_LIMIT_S:.0f} s") from error
     described = parsed(said.stdout)
@@ -51,7 +50,8 @@ def describe(vendor: Vendor) -> Header:
     return described
 
 
-def _command(job: Job) -> list[str]:
+def command(job: Job) -> list[str]:
+    """What does a job in a process of its own."""
     return [sys.executable, "-m", "harness.power.sampler", msgspec.json.encode(job).decode()]
 
 
@@ -75,7 +75,7 @@ class Session:
         with log.open("ab") as said:
             # A session of its own: Ctrl-C is for us, and the sampler ends with its standard input.
             self._process = subprocess.Popen(  # noqa: ASYNC220 - must outlive the loop's own cleaning up
-                _command(job), stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True
+                command(job), stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True
             )
         deadline = time.monotonic() + START_LIMIT_S
         while self._process.poll() is None and time.monotonic() < deadline:

@@ -31,6 +31,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         limit_w, limit_default_w, limit_min_w, limit_max_w: what it may draw now, as delivered, and the range.
         shared: `mig` or `partition` where parts of it may serve several users: figures are of the whole.
         parts: names of those parts, as visibility variables use them.
+        runtime_ids: places of it, or of each of its parts, in the runtime's order of all GPUs; none: its index.
         memory_used_gb, memory_gb: bytes / 1e9.
         processes: that use it; None where the library does not say. Numbers may be of another PID namespace.
         facts: what else is worth keeping: VBIOS, persistence mode, clocks that are locked, ...
@@ -49,6 +50,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit_max_w: float | None = None
     shared: str | None = None
     parts: tuple[str, ...] = ()
+    runtime_ids: tuple[int, ...] = ()
     memory_used_gb: float | None = None
     memory_gb: float | None = None
     processes: tuple[int, ...] | None = None

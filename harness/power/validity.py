@@ -105,7 +105,7 @@ def _no_counter(_: Doubt, trace: Trace) -> str | None:
 
 
 def _zero(_: Doubt, trace: Trace) -> str | None:
-    zeros = sum(not sample.power_w for sample in trace.samples)
+    zeros = sum(sample.power_w == 0 for sample in trace.samples)
     return f"{zeros} of {len(trace.samples)} readings" if zeros else None
 
 

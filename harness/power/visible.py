@@ -4,6 +4,7 @@ Knows UUIDs and the libraries' order; opens nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from harness.power.stream import Device
 
@@ -35,3 +36,57 @@ def _device(devices: Sequence[Device], entry: str) -> Device | None:
         return devices[int(entry)] if int(entry) < len(devices) else None
     named = [d for d in devices if entry and (d.gpu.startswith(entry) or any(p.startswith(entry) for p in d.parts))]
     return named[0] if len(named) == 1 else None
+
+
+class _Part(NamedTuple):
+    """Something that HIP counts: a GPU, or one partition of it."""
+
+    uuid: str
+    gpu: str
+
+
+def amd(devices: Sequence[Device], env: Mapping[str, str]) -> tuple[str, ...]:
+    """UUIDs as HIP numbers them; a partition stands for its whole socket, which may then be there more than once.
+
+    ROCR_VISIBLE_DEVICES goes first, HIP_VISIBLE_DEVICES counts what that leaves; CUDA_VISIBLE_DEVICES stands in where
+    the latter is empty, and where both are nothing is hidden (ROCm/clr, rocclr/device/rocm/rocdevice.cpp). Slurm alone
+    names its allocation in the order of PCI addresses.
+    """
+    seen = _hip_order(devices)
+    by_runtime, by_hip = env.get("ROCR_VISIBLE_DEVICES"), env.get("HIP_VISIBLE_DEVICES")
+    by_hip = by_hip or env.get("CUDA_VISIBLE_DEVICES")
+    slurm = env.get("SLURM_STEP_GPUS") or env.get("SLURM_JOB_GPUS")
+    if by_runtime is None and not by_hip and slurm:
+        seen = _named([_Part(device.gpu, device.gpu) for device in devices], slurm)
+    if by_runtime is not None:
+        seen = _named(seen, by_runtime)
+    if by_hip:
+        seen = _named(seen, by_hip)
+    return tuple(part.gpu for part in seen)
+
+
+def _hip_order(devices: Sequence[Device]) -> list[_Part]:
+    placed = [
+        (place, _Part(uuid, device.gpu))
+        for device in devices
+        for place, uuid in zip(device.runtime_ids or (device.index,), _part_names(device), strict=False)
+    ]
+    return [part for _, part in sorted(placed)]
+
+
+def _part_names(device: Device) -> Sequence[str]:
+    """One for each place; some versions give all parts the socket's UUID, which is then kept once."""
+    places = max(1, len(device.runtime_ids))
+    return device.parts if len(device.parts) == places else [device.gpu] * places
+
+
+def _named(parts: Sequence[_Part], entries: str) -> list[_Part]:
+    """The parts that a list names, by place or UUID, up to its first entry that names none."""
+    found = []
+    for entry in entries.split(","):
+        name = entry.strip()
+        chosen = parts[int(name) :][:1] if name.isdecimal() else [p for p in parts if name and p.uuid.startswith(name)]
+        if not chosen:
+            break
+        found.append(chosen[0])
+    return found

@@ -98,7 +98,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "machine.cpu": self.cpu,
             "machine.cores": self.cores,
-            "machine.gpus": sorted({f"{gpu.name}, {gpu.power_limit_w} W, driver {gpu.driver}" for gpu in self.gpus}),
+            "machine.gpus": sorted({gpu.kind for gpu in self.gpus}),
             "image": self.image,
             **{f"package.{name}": version for name, version in self.packages.items()},
             **{f"weights.{name}": value for name, value in msgspec.to_builtins(self.weights or {}).items()},
@@ -110,6 +110,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
             "node": self.node,
             "kernel": self.kernel,
             "gpu_uuids": [gpu.uuid for gpu in self.gpus],
+            "gpu_vbios": sorted({gpu.vbios for gpu in self.gpus if gpu.vbios is not None}),
             "mtpbench": self.mtpbench,
             "git_commit": self.git.commit,
             "collected": self.collected,

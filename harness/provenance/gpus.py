@@ -1,6 +1,7 @@
-"""The accelerators of this machine, by the vendor's own tool. A machine without the tool has none.
+"""The accelerators of this machine, by the vendor's own tool or library. A machine without them has none.
 
-Sources: `nvidia-smi --help-query-gpu`; `rocm-smi --help` (https://rocm.docs.amd.com/projects/rocm_smi_lib).
+Sources: `nvidia-smi --help-query-gpu`; for AMD `harness.power.amd`, and where its library does not start
+`rocm-smi --help` (https://rocm.docs.amd.com/projects/rocm_smi_lib).
 """
 
 import csv
@@ -9,14 +10,20 @@ import json
 import logging
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
+
+from harness.errors import NoMeter
+from harness.power.amd_library import rocm
+from harness.power.session import describe
+from harness.power.stream import Device
+from harness.spec import Vendor
 
 logger = logging.getLogger(__name__)
 
 LIMIT_S = 30.0
-NVIDIA = ("uuid", "name", "driver_version", "power.limit", "memory.total")
+NVIDIA = ("uuid", "name", "driver_version", "power.limit", "memory.total", "vbios_version")
 AMD = ("--showuniqueid", "--showproductname", "--showdriverversion", "--showmaxpower", "--showmeminfo", "vram")
 
 
@@ -27,6 +34,9 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
         uuid: the vendor's name for this very board.
         power_limit_w: what the board may draw, as set now; None where the tool does not say.
         memory_gb: bytes / 1e9.
+        rocm: its version; None for NVIDIA.
+        vbios: firmware that the board starts with.
+        partition: how it is split, compute and memory (`SPX/NPS1`); None where it can't be.
     """
 
     uuid: str
@@ -34,15 +44,52 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     driver: str | None
     power_limit_w: float | None
     memory_gb: float | None
+    rocm: str | None = None
+    vbios: str | None = None
+    partition: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """All that must be the same of two GPUs for a comparison, in a line."""
+        told = {"driver": self.driver, "ROCm": self.rocm, "partition": self.partition}
+        words = [f"{self.power_limit_w} W", *(f"{name} {value}" for name, value in told.items() if value is not None)]
+        return ", ".join([self.name, *words])
 
 
 def visible_gpus() -> tuple[Gpu, ...]:
     """All GPUs, in the vendor's order."""
     if shutil.which("nvidia-smi"):
         return parse_nvidia(_output(["nvidia-smi", f"--query-gpu={','.join(NVIDIA)}", "--format=csv,noheader,nounits"]))
+    if rocm().is_dir() and (found := _by_amdsmi()):
+        return found
     if shutil.which("rocm-smi"):
         return parse_amd(_output(["rocm-smi", *AMD, "--json"]))
     return ()
+
+
+def _by_amdsmi() -> tuple[Gpu, ...]:
+    try:
+        header = describe(Vendor.AMD)
+    except NoMeter as error:
+        logger.warning("%s", error)
+        return ()
+    return tuple(from_device(device, header.versions) for device in header.devices)
+
+
+def from_device(device: Device, versions: Mapping[str, str]) -> Gpu:
+    """An AMD GPU as its meter describes it."""
+    modes = [device.facts.get(name) for name in ("compute_partition", "memory_partition")]
+    vbios = device.facts.get("vbios")
+    return Gpu(
+        uuid=device.gpu,
+        name=device.name,
+        driver=versions.get("driver"),
+        power_limit_w=device.limit_w,
+        memory_gb=None if device.memory_gb is None else round(device.memory_gb, 3),
+        rocm=versions.get("rocm"),
+        vbios=None if vbios is None else str(vbios),
+        partition="/".join(str(mode) for mode in modes if mode) or None,
+    )
 
 
 def parse_nvidia(text: str) -> tuple[Gpu, ...]:
@@ -55,8 +102,9 @@ def parse_nvidia(text: str) -> tuple[Gpu, ...]:
             driver=driver,
             power_limit_w=_number(limit_w),
             memory_gb=_number(mib, 1024 * 1024 / 1e9),
+            vbios=vbios,
         )
-        for uuid, name, driver, limit_w, mib in rows
+        for uuid, name, driver, limit_w, mib, vbios in rows
     )
 
 

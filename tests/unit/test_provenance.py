@@ -16,10 +16,11 @@ from harness.provenance import disclosure, gpus
 from harness.provenance.weights import served_weights
 from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Vendor
 
-# As `nvidia-smi --query-gpu=uuid,name,driver_version,power.limit,memory.total --format=csv,noheader,nounits` prints.
+# As `nvidia-smi --format=csv,noheader,nounits` prints, with
+# --query-gpu=uuid,name,driver_version,power.limit,memory.total,vbios_version.
 NVIDIA = """\
-GPU-5f1c2c1e-0c5e-7a86-9d9d-3b8f5b1c0a11, NVIDIA H200, 575.57.08, 700.00, 143771
-GPU-0a2b7d64-4f0e-1d4b-8a55-6f0d1e2c3b4a, NVIDIA H200, 575.57.08, [N/A], 143771
+GPU-5f1c2c1e-0c5e-7a86-9d9d-3b8f5b1c0a11, NVIDIA H200, 575.57.08, 700.00, 143771, 96.00.CF.00.01
+GPU-0a2b7d64-4f0e-1d4b-8a55-6f0d1e2c3b4a, NVIDIA H200, 575.57.08, [N/A], 143771, 96.00.CF.00.01
 """
 
 AMD_CARD = {
@@ -49,6 +50,8 @@ def test_nvidia_gpus_are_read_with_what_they_do_not_have_left_open():
     assert ("NVIDIA H200", "575.57.08", 700.0, 150.755) == (one.name, one.driver, one.power_limit_w, one.memory_gb)
     assert one.uuid.startswith("GPU-5f1c2c1e")
     assert other.power_limit_w is None
+    assert "96.00.CF.00.01" == other.vbios
+    assert "NVIDIA H200, 700.0 W, driver 575.57.08" == one.kind
 
 
 @pytest.mark.parametrize("spelling", ["Card Series", "Card series"])
@@ -69,6 +72,31 @@ def test_amd_gpus_are_read_in_order_of_their_cards(spelling):
         ten.power_limit_w,
         ten.memory_gb,
     )
+
+
+def test_amd_gpus_carry_rocm_vbios_partition_and_cap(fake_amd, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    fake_amd(sockets=2, cap="3600:1000")
+    one, other = gpus.visible_gpus()
+
+    assert ("GPU-000000a000000000", "GPU-000000a100000000") == (one.uuid, other.uuid)
+    assert (1000.0, "SPX/NPS1", "022.040.003.043.000001", 309.221) == (
+        one.power_limit_w,
+        one.partition,
+        one.vbios,
+        one.memory_gb,
+    )
+    assert f"AMD Instinct MI355X, 1000.0 W, driver 6.14.14, ROCm {one.rocm}, partition SPX/NPS1" == one.kind
+
+
+def test_amd_gpus_whose_library_does_not_start_are_left_to_the_tool(fake_amd, tmp_path, monkeypatch):
+    fake_amd(init=34)
+    tool = tmp_path / "rocm-smi"
+    tool.write_text(f"#!/bin/sh\necho '{json.dumps({'card0': AMD_CARD})}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert ["0x79ccd55167a2124a"] == [gpu.uuid for gpu in gpus.visible_gpus()]
 
 
 def test_a_tool_that_fails_leaves_no_gpus(tmp_path, monkeypatch):

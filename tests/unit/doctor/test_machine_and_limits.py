@@ -8,6 +8,7 @@ import pytest
 from harness import config
 from harness.doctor import Scene, State
 from harness.doctor.hardware import hardware
+from harness.doctor.host import host_power
 from harness.doctor.limits import limits
 from harness.doctor.machine import machine
 
@@ -151,3 +152,12 @@ def test_gpus_of_both_vendors_have_a_line_each(scene):
 
     assert [State.GOOD, State.GOOD] == [finding.state for finding in both]
     assert ["8 NVIDIA GPUs", "1 AMD GPUs"] == [finding.says.split(",")[0] for finding in both]
+
+
+def test_the_hosts_power_is_readable_only_where_its_counters_are(scene):
+    (none,) = host_power(scene)
+    put(scene, "sys/class/powercap/intel-rapl:0/energy_uj", "1")
+    (one,) = host_power(scene)
+
+    assert (State.NOTE, "no RAPL counter" in none.says) == (none.state, True)
+    assert (State.GOOD, "1 RAPL counters can be read") == (one.state, one.says)
