@@ -43,11 +43,14 @@ def boards(scene: Scene) -> Iterator[Finding]:
             continue
         assert stream.header is not None, "glance gives none without"
         devices[vendor] = stream.header.devices
-        yield from _of(vendor, stream, stream.header)
+        yield from told(vendor, stream)
     yield from needs(scene, devices)
 
 
-def _of(vendor: Vendor, stream: Stream, header: Header) -> Iterator[Finding]:
+def told(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
+    """All that a stream of a vendor's GPUs says of them."""
+    header = stream.header
+    assert header is not None, "glance gives none without"
     yield from _named(header)
     for look in (_limits, _split, _users, _persistence):
         yield from look(vendor, header.devices)

@@ -293,11 +293,3 @@ API int amdsmi_get_gpu_metrics_info(void *handle, void *metrics) {
     }
     return OK;
 }
-/* Sleeps as the real one does: whoever calls it in a loop is found out. */
-API int amdsmi_get_violation_status(void *handle, void *info) {
-    (void)info;
-    FOR(handle);
-    struct timespec length = {0, 100000000};
-    nanosleep(&length, NULL);
-    return NOT_SUPPORTED;
-}

@@ -7,7 +7,7 @@ import pytest
 
 from harness import config
 from harness.doctor import Scene, State
-from harness.doctor.boards import boards
+from harness.doctor.boards import boards, told
 from harness.doctor.needs import needs
 from harness.power.stream import Device
 from harness.spec import EngineSpec, Vendor
@@ -37,6 +37,10 @@ def test_good_gpus_are_named_with_limit_and_sensors(scene):
     assert says["sensors"].says.startswith("1407 W now, and energy counters agree; a reading takes ")
 
 
+def lines(stream):
+    return {finding.what: finding for finding in told(Vendor.AMD, stream)}
+
+
 @pytest.mark.parametrize(
     ("settings", "what", "says", "remedy"),
     [
@@ -44,36 +48,44 @@ def test_good_gpus_are_named_with_limit_and_sensors(scene):
         (
             {"slowdown": 1024},
             "sensors",
-            "2 of 2 GPUs: energy by the counter is 0.001 of that by power",
+            "energy by the counter is 0.001 of that by power",
             "update amdgpu",
         ),
-        ({"zero": 0}, "sensors", "power reads 0 W, which is no reading", "update amdgpu"),
+        ({"zero": 0}, "sensors", "2 of 2 GPUs: power reads 0 W, which is no reading", "update amdgpu"),
         ({"na": "energy"}, "sensors", "2 of 2 GPUs: energy: N/A", "update amdgpu"),
         ({"gen": 200}, "sensors", "2 of 2 GPUs: power: N/A", "update amdgpu"),
-        ({"fail": "1:0.1:2"}, "sensors", "1 of 2 GPUs: gpu: NOT_SUPPORTED", "update amdgpu"),
+        ({"fail": "1:1:2"}, "sensors", "1 of 2 GPUs: gpu: NOT_SUPPORTED", "update amdgpu"),
         ({"trace": "60:1400"}, "clocks", "held down now: power_cap", "power limit"),
         ({"parts": 8}, "whole GPUs", "2 GPUs are split (partition)", "--compute-partition SPX"),
         ({"pids": "12,34"}, "in use", "processes 12, 34 are on them", "stop them"),
-        ({"init": 34}, "AMD library", "DRIVER_NOT_LOADED", "modprobe amdgpu"),
-        ({"init": 10}, "AMD library", "NO_PERM", "usermod -aG render,video"),
+        (
+            {"cap": "60:1000"},
+            "power limit",
+            "1000 W on 2 GPUs, where 1400 W is as delivered",
+            "sudo amd-smi set --power-cap 1400, unless it is meant to be so",
+        ),
     ],
     ids=str,
 )
-def test_each_fault_has_its_line_and_what_to_do(scene, fake_amd, settings, what, says, remedy):
-    fake_amd(**settings)
-    lines = found(scene)
+def test_each_fault_has_its_line_and_what_to_do(amd_stream, settings, what, says, remedy):
+    finding = lines(amd_stream(until_s=2.0, **{"trace": "60:700"} | settings))[what]
 
-    assert State.WARNING is lines[what].state
-    assert says in lines[what].says
-    assert remedy in lines[what].remedy
+    assert State.WARNING is finding.state
+    assert says in finding.says
+    assert remedy in finding.remedy
 
 
-def test_a_lowered_limit_is_told_with_the_one_as_delivered(scene, fake_amd):
-    fake_amd(cap="60:1000")
-    limit = found(scene)["power limit"]
+@pytest.mark.parametrize(
+    ("status", "says", "remedy"),
+    [(34, "DRIVER_NOT_LOADED", "modprobe amdgpu"), (10, "NO_PERM", "usermod -aG render,video")],
+)
+def test_a_library_that_does_not_start_has_its_line(scene, fake_amd, status, says, remedy):
+    fake_amd(init=status)
+    (only,) = boards(scene)
 
-    assert "1000 W on 2 GPUs, where 1400 W is as delivered" == limit.says
-    assert "sudo amd-smi set --power-cap 1400, unless it is meant to be so: rows keep the limit" == limit.remedy
+    assert (State.WARNING, "AMD library") == (only.state, only.what)
+    assert says in only.says
+    assert remedy in only.remedy
 
 
 def test_a_machine_without_the_library_is_told_from_one_without_gpus(scene, monkeypatch, tmp_path):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,12 +11,9 @@ import pytest
 
 from harness.errors import NoMeter
 from harness.power import visible
-from harness.power.amd import AmdMeter
 from harness.power.energy import traces
 from harness.power.open import asked_gpus
 from harness.power.records import Metering
-from harness.power.sampler import header, sample
-from harness.power.stream import Stream, line, read
 from harness.power.validity import Doubt, findings
 from harness.spec import Vendor
 from harness.units import NS_PER_S
@@ -32,69 +28,6 @@ def joules(start_s, end_s, socket=0):
     steps = ((0, 4, 200), (4, 12, 1000), (12, 612, 400))
     overlap = sum(max(0.0, min(end_s, b) - max(start_s, a)) * watts for a, b, watts in steps)
     return overlap * (1 + 0.01 * socket)
-
-
-class Clock:
-    """Time that goes on only while the sampler waits, and that the library follows."""
-
-    def __init__(self, fake_amd, until_s, start_s=0.0):
-        self.now_s, self.until_s, self.tell = start_s, until_s, fake_amd
-        self.tell(now=start_s)
-
-    def __call__(self):
-        return round(self.now_s * NS_PER_S)
-
-    def wait(self, seconds):
-        self.now_s += seconds
-        self.tell(now=self.now_s)
-        return self.now_s > self.until_s
-
-
-class RealClock(Clock):
-    """Time that runs by itself, a hundred times as fast: for what a slow library does to a stream."""
-
-    def __init__(self, fake_amd, until_s):
-        super().__init__(fake_amd, until_s)
-        self.began = time.monotonic()
-
-    def __call__(self):
-        self.now_s = 100 * (time.monotonic() - self.began)
-        self.tell(now=self.now_s)
-        return super().__call__()
-
-
-@pytest.fixture
-def meter(fake_amd):
-    opened = []
-
-    def open_one():
-        opened.append(AmdMeter())
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def streamed(fake_amd, meter, tmp_path):
-    """A stream of so many seconds, with the library set as a test wants it."""
-
-    def make(until_s=20.0, clock=None, **settings) -> Stream:
-        fake_amd(**({"trace": TRACE, "sockets": 2} | settings))
-        clock = clock or Clock(fake_amd, until_s)
-        one, path = meter(), tmp_path / "power.jsonl"
-        devices = one.devices()
-        with path.open("wb", buffering=0) as out:
-            out.write(header_line(one, devices))
-            sample(one, [d.gpu for d in devices], out, 10.0, clock.wait, clock=clock, wall=clock)
-        return read(path)
-
-    return make
-
-
-def header_line(meter, devices):
-    return line(header(meter, "amd", devices, 10.0))
 
 
 def codes(stream, start_s=2.0, end_s=18.0):
@@ -114,8 +47,8 @@ def codes(stream, start_s=2.0, end_s=18.0):
 
 @pytest.mark.parametrize("publish", [0.001, 0.1])
 @pytest.mark.parametrize("edges_s", [(2.0, 18.0), (5.34, 11.76), (2.05, 17.95)])
-def test_energy_is_the_closed_form_within_a_thousandth(streamed, publish, edges_s):
-    found = traces(streamed(publish=publish, sockets=8))
+def test_energy_is_the_closed_form_within_a_thousandth(amd_stream, publish, edges_s):
+    found = traces(amd_stream(publish=publish, sockets=8))
     edges = np.array([round(edge * NS_PER_S) for edge in edges_s])
 
     assert 8 == len(found)
@@ -124,13 +57,13 @@ def test_energy_is_the_closed_form_within_a_thousandth(streamed, publish, edges_
         assert joules(*edges_s, socket) == pytest.approx(trace.trapezoid_j(edges).sum(), rel=0.01)
 
 
-def test_a_good_stream_has_nothing_against_it(streamed):
-    assert set() == codes(streamed())
+def test_a_good_stream_has_nothing_against_it(amd_stream):
+    assert set() == codes(amd_stream())
 
 
-def test_a_socket_says_what_it_is_and_what_it_may_draw(meter, fake_amd):
+def test_a_socket_says_what_it_is_and_what_it_may_draw(amd_meter, fake_amd):
     fake_amd(pids="12,34")
-    one = meter()
+    one = amd_meter()
     first = one.devices()[0]
 
     assert ("AMD Instinct MI355X", "gpu-socket", 2.0**-16) == (first.name, first.scope, first.energy_unit_j)
@@ -147,8 +80,8 @@ def test_a_socket_says_what_it_is_and_what_it_may_draw(meter, fake_amd):
     assert {"driver": "6.14.14", "rocm": BINDING, "amdsmi": "26.0.2", "binding": BINDING} == one.versions()
 
 
-def test_a_reading_has_every_field_and_the_caps_share_of_time(streamed):
-    stream = streamed(trace="60:1400")
+def test_a_reading_has_every_field_and_the_caps_share_of_time(amd_stream):
+    stream = amd_stream(trace="60:1400")
     one, found = stream.samples[-1], traces(stream)[0]
 
     assert (1414.0, None, 1400.0, 2400.0, 2000.0) == (
@@ -180,12 +113,12 @@ def test_a_reading_has_every_field_and_the_caps_share_of_time(streamed):
     ],
     ids=str,
 )
-def test_a_fault_has_its_code_and_what_follows_from_it(streamed, settings, expected):
-    assert set(expected.split()) == codes(streamed(**settings))
+def test_a_fault_has_its_code_and_what_follows_from_it(amd_stream, settings, expected):
+    assert set(expected.split()) == codes(amd_stream(**settings))
 
 
-def test_a_lost_gpu_says_so_and_the_others_are_read_on(streamed):
-    stream = streamed(fail="1:10:2", sockets=3)
+def test_a_lost_gpu_says_so_and_the_others_are_read_on(amd_stream):
+    stream = amd_stream(fail="1:10:2", sockets=3)
     lost, kept = traces(stream)[1], traces(stream)[2]
 
     assert {"gpu: NOT_SUPPORTED"} == {fault for s in lost.samples if s.t_ns >= 11 * NS_PER_S for fault in s.faults}
@@ -193,32 +126,32 @@ def test_a_lost_gpu_says_so_and_the_others_are_read_on(streamed):
 
 
 @pytest.mark.parametrize("field", ["temperature", "clock", "residency"])
-def test_a_field_that_is_all_ones_is_missing_and_voids_nothing(streamed, field):
-    stream = streamed(na=field)
+def test_a_field_that_is_all_ones_is_missing_and_voids_nothing(amd_stream, field):
+    stream = amd_stream(na=field)
 
     assert set() == codes(stream)
     assert all("N/A" in fault for fault in stream.samples[0].faults)
     assert stream.samples[0].faults
 
 
-def test_a_counter_of_32_bits_is_followed_across_its_wraps(streamed):
-    stream = streamed(wrap32=1, sockets=1, until_s=110, trace="600:1400")
+def test_a_counter_of_32_bits_is_followed_across_its_wraps(amd_stream):
+    stream = amd_stream(wrap32=1, sockets=1, until_s=110, trace="600:1400")
     (first, *_) = traces(stream)
 
     assert set() == codes(stream, end_s=105)
     assert 100 * 1400 == pytest.approx(first.energy_j(np.array([5, 105]) * NS_PER_S).sum(), rel=1e-3)
 
 
-def test_slow_calls_leave_a_gap(streamed, fake_amd):
-    stream = streamed(clock=RealClock(fake_amd, until_s=40), sleep=25)
+def test_slow_calls_leave_a_gap(amd_stream):
+    stream = amd_stream(running=True, until_s=40, sleep=25, trace=TRACE)
 
     assert "power_gap" in codes(stream, start_s=10, end_s=30)
     assert 500_000 < stream.samples[-1].took_us
 
 
-def test_a_socket_in_eight_partitions_is_counted_once(meter, fake_amd):
+def test_a_socket_in_eight_partitions_is_counted_once(amd_meter, fake_amd):
     fake_amd(parts=8)
-    devices = meter().devices()
+    devices = amd_meter().devices()
 
     assert (8, {"partition"}, {8}) == (
         len(devices),
@@ -248,50 +181,50 @@ def test_a_socket_in_eight_partitions_is_counted_once(meter, fake_amd):
     ],
     ids=str,
 )
-def test_visibility_is_counted_in_hips_own_order(meter, fake_amd, env, seen):
+def test_visibility_is_counted_in_hips_own_order(amd_meter, fake_amd, env, seen):
     fake_amd(sockets=4, hip="3,2,1,0")
-    devices = meter().devices()
+    devices = amd_meter().devices()
 
     assert [devices[int(place)].gpu for place in seen] == list(visible.amd(devices, env))
 
 
-def test_hips_order_is_the_kernels_where_rocm_does_not_tell_it(meter, fake_amd):
+def test_hips_order_is_the_kernels_where_rocm_does_not_tell_it(amd_meter, fake_amd):
     fake_amd(sockets=3, hip="none")
-    devices = meter().devices()
+    devices = amd_meter().devices()
 
     assert [(2,), (1,), (0,)] == [device.runtime_ids for device in devices]
     assert [device.gpu for device in reversed(devices)] == list(visible.amd(devices, {}))
     assert "75a3" in devices[0].gpu
 
 
-def test_partitions_stand_for_their_socket(meter, fake_amd):
+def test_partitions_stand_for_their_socket(amd_meter, fake_amd):
     fake_amd(sockets=2, parts=8)
-    one, other = meter().devices()
+    one, other = amd_meter().devices()
     env = {"ROCR_VISIBLE_DEVICES": f"{other.parts[3]},0"}
 
     assert [other.gpu, one.gpu] == list(visible.amd([one, other], env))
     assert (one.gpu,) == asked_gpus(Vendor.AMD, [one, other], {}, 8)
 
 
-def test_a_server_of_more_gpus_than_it_sees_has_no_power(meter, fake_amd):
-    devices = meter().devices()
+def test_a_server_of_more_gpus_than_it_sees_has_no_power(amd_meter, fake_amd):
+    devices = amd_meter().devices()
 
     with pytest.raises(NoMeter, match="needs 4 GPUs"):
         asked_gpus(Vendor.AMD, devices, {"HIP_VISIBLE_DEVICES": "0,1"}, 4)
 
 
 @pytest.mark.parametrize("unit", [1, 1e6])
-def test_a_cap_is_watts_whatever_its_version_gives(meter, fake_amd, unit):
+def test_a_cap_is_watts_whatever_its_version_gives(amd_meter, fake_amd, unit):
     fake_amd(cap_unit=unit, cap="3600:1000")
 
-    assert 1000.0 == meter().devices()[0].limit_w
+    assert 1000.0 == amd_meter().devices()[0].limit_w
 
 
-def test_a_driver_that_is_not_loaded_is_said_with_its_remedy(meter, fake_amd):
+def test_a_driver_that_is_not_loaded_is_said_with_its_remedy(amd_meter, fake_amd):
     fake_amd(init=34)
 
     with pytest.raises(NoMeter, match="DRIVER_NOT_LOADED: load the kernel module: modprobe amdgpu"):
-        meter()
+        amd_meter()
 
 
 def opened_elsewhere(folder, **env):
@@ -340,13 +273,3 @@ def test_rocms_own_binding_goes_first_and_must_be_of_the_librarys_major(rocm, tm
 
     assert "8" == opened_elsewhere(tmp_path)
     assert "the binding 26.0.2+39589fda is not for 25.0.2" in opened_elsewhere(tmp_path, FAKE_AMD_VERSION="25")
-
-
-def test_violation_status_which_sleeps_is_never_asked_for(meter, fake_amd):
-    one = meter()
-    gpu = one.devices()[0].gpu
-    began = time.monotonic()
-    for _ in range(20):
-        one.read(gpu)
-
-    assert 2.0 > time.monotonic() - began
