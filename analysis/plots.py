@@ -75,7 +75,7 @@ def chart(group: Sequence[Comparison]) -> Spec:
         "type": "nominal",
         "title": None,
         "scale": {"domain": arms, "range": [COLOURS[i % len(COLOURS)] for i in range(len(arms))]},
-        "legend": {"orient": "top"},
+        "legend": {"orient": "top", "symbolOpacity": 1, "symbolSize": 90},
     }
     x = {"field": "x", "type": "quantitative", "title": _axis(X), "scale": {"zero": False, "nice": True}}
     points = [value for side, line in lines for value in _points(side, line)]

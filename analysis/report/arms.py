@@ -16,6 +16,7 @@ from analysis.report.metrics import columns
 from analysis.rows import Row, X, Y
 from analysis.spread import Error, Spread, level_errors
 from harness.metrics import REASONS
+from harness.stats import mean_interval
 
 GRID = 97
 PLACE_DIGITS = 6
@@ -101,7 +102,6 @@ def _points(curve: Curve, *, several: bool) -> list[Plain]:
 
 
 def _point(level: Level, *, several: bool) -> Plain:
-    errors = level_errors(level)
     values = {name: level.mean(name) for name in columns()}
     return {
         "label": level.label if several else f"c{level.concurrency}",
@@ -109,12 +109,31 @@ def _point(level: Level, *, several: bool) -> Plain:
         "topology": level.topology.label,
         "gpus": level.topology.gpus,
         "values": {name: value for name, value in values.items() if value is not None},
-        "half": {name: error.half_width for name in (X, Y, OUTPUT) if (error := errors[name]) is not None},
+        "half": _half_widths(level),
         "launches": [number_cells(row) for row in level.rows] if len(level.rows) > 1 else [],
         "missing": why_missing(level.rows[0]),
         "warnings": list(dict.fromkeys(code for row in level.rows for code in row.warnings)),
         "positions": _positions(level),
     }
+
+
+def _half_widths(level: Level) -> dict[str, float]:
+    """Half of each column's 95 % interval, relative: over launches, or over the blocks of the only one."""
+    errors = level_errors(level)
+    found = {name: error.half_width for name in (X, Y, OUTPUT) if (error := errors[name]) is not None}
+    return found | {name: half for name in columns() if name not in errors and (half := _plain_half(level, name))}
+
+
+def _plain_half(level: Level, name: str) -> float | None:
+    """The same for a number that is no series of blocks; None where nothing tells, or where it is not positive."""
+    value = level.mean(name)
+    if not value or value < 0:
+        return None
+    if len(level.rows) > 1:
+        interval = mean_interval([row.number(name) or 0.0 for row in level.rows])
+        return None if interval is None else (interval.hi - interval.lo) / 2 / value
+    low, high = (level.rows[0].number(f"{name}_{end}") for end in ("lo", "hi"))
+    return None if low is None or high is None else (high - low) / 2 / value
 
 
 def _positions(level: Level) -> list[float]:

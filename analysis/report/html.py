@@ -15,7 +15,8 @@ from importlib import resources
 from analysis.report.arms import Plain
 
 SCRIPTS = (
-    "maths", "reading", "words", "dom", "state", "scales", "chart", "pointer", "tables", "panels", "save", "main",
+    "maths", "reading", "words", "dom", "state", "scales", "scene", "chart", "pointer", "tables", "panels", "save",
+    "main",
 )  # fmt: skip
 """In the order in which they need each other."""
 

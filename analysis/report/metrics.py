@@ -37,6 +37,7 @@ LABELS: Mapping[str, str] = {
     "cost_per_mtok_output": "Cost, output tokens alone",
     "tok_s_mw_provisioned": "Throughput per provisioned MW",
     "tok_s_mw_measured": "Throughput per measured MW",
+    "energy_net_j_per_tok_output": "Measured energy above idle, output tokens",
     "power_w_gpu": "Measured power of one GPU",
 }
 

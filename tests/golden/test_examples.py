@@ -1,6 +1,7 @@
 """The committed runs: their rows follow from their raw samples, their tables from their rows."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,10 +9,22 @@ import numpy as np
 import pytest
 
 from analysis.answer import compare_text
+from analysis.compare import Report
+from analysis.report import page
 from harness.samplefile import read_samples
 from harness.scoring import rescore
 
-EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[2] / "results" / "examples").glob("*/points.jsonl"))
+RESULTS = Path(__file__).parents[2] / "results"
+EXAMPLES = sorted(path.parent for path in (RESULTS / "examples").glob("*/points.jsonl"))
+PAGES = [
+    RESULTS / "published" / "page.html",
+    RESULTS / "published" / "as-published.html",
+    *(
+        path.parent / "page.html"
+        for kind in ("examples", "hardware")
+        for path in (RESULTS / kind).glob("*/points.jsonl")
+    ),
+]
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.name)
@@ -77,3 +90,14 @@ def test_at_one_user_chunks_hold_what_the_counters_say_was_accepted():
         steps = np.concatenate([np.diff(samples.chunk_tokens[first:end])[:-1] for first, end in bounds])
 
         assert row["acceptance_length"] == pytest.approx(steps.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("committed", PAGES, ids=lambda path: str(path.relative_to(RESULTS)))
+def test_a_page_of_today_lies_beside_the_rows(committed):
+    """`scripts/rebuild_examples` writes them; figures are held by the tables, and by the browser's tests."""
+    style_and_script = re.compile("<style>.*?</style>|<script>.*?</script>", re.DOTALL)
+
+    expected, found = (style_and_script.findall(text) for text in (page(Report((), (), (), ())), committed.read_text()))
+
+    assert 2 == len(expected)
+    assert expected == found

@@ -1,89 +1,8 @@
 // The chart: both arms' curves with their intervals, every point, and target lines that move under the finger. Draws what
-// `scene` describes; the same scene is what a screen reader hears point by point.
+// `scene` found; the same is what a screen reader hears point by point.
 const chart = (() => {
   const { svg } = dom;
-  const STEPS = 96;
-  const MARGIN = { top: 40, right: 22, bottom: 52, left: 66 };
-  const ROOM_FOR_INTERVALS = 1.35;
-
-  /** Everything that is drawn, in numbers: arms with lines, bands and points, axes, targets. */
-  function scene(pair, s, metric, rates, targets, width, height) {
-    const kin = s.others ? state.family(pair).filter((each) => each.id !== pair.id) : [];
-    const arms = Object.entries(pair.arms).map(([name, arm]) => drawnArm(pair, name, arm, s, metric, rates, colourOf(pair, name), false));
-    for (const other of kin) arms.unshift(drawnArm(other, "mtp", other.arms.mtp, s, metric, rates, colourOf(other, "mtp"), true));
-    const axes = axesOf(arms, s, width, height);
-    return { pair, s, metric, rates, arms, axes, targets, width, height, stamps: words.stamps(pair), taken: axes ? occupied(arms, axes) : [] };
-  }
-
-  /** Where points are, so that no label covers one. */
-  const occupied = (arms, { x, y }) => arms.filter((arm) => !arm.faint).flatMap((arm) => arm.points.map((p) => ({ x: x.at(p.x), y: y.at(p.y) + 4, wide: 8 })));
-
-  function colourOf(pair, name) {
-    if (name === "off") return 0;
-    return 1 + (state.family(pair).findIndex((each) => each.id === pair.id) % (state.data.colours.length - 1));
-  }
-
-  function drawnArm(pair, name, arm, s, metric, rates, colour, faint) {
-    const value = (columns) => reading.valueOf(metric, columns, rates, pair);
-    const points = arm.points.map((point) => ({ point, x: reading.known(point.values[s.axis]), y: value(point.values), ...whiskers(point, s, metric) }));
-    return { pair, name, arm, colour, faint, points: points.filter((p) => p.x !== null && p.y !== null), line: line(arm, s, value),
-      band: faint || s.axis !== "interactivity" ? [] : band(arm, metric, value) };
-  }
-
-  /** Relative half-widths of a point's intervals, where they are known. */
-  function whiskers(point, s, metric) {
-    const half = point.half || {};
-    const of = (name) => (half[name] === undefined ? null : half[name]);
-    return { halfX: s.axis === "interactivity" ? of("interactivity") : null, halfY: reading.hasInterval(metric) ? of(metric.of) : null };
-  }
-
-  function line(arm, s, value) {
-    if (reading.asPublished(arm) || s.axis === "interactivity") {
-      return places(arm).map((x) => ({ x, y: value(reading.read(arm, x).columns) })).filter((p) => s.axis === "interactivity" && p.y !== null);
-    }
-    if (!arm.columns[s.axis]) return [];
-    const [from, to] = [arm.place[0], arm.place[arm.place.length - 1]];
-    const found = [];
-    for (let i = 0; i <= STEPS; i++) {
-      const columns = reading.columnsAt(arm, i === STEPS ? to : from + ((to - from) * i) / STEPS);
-      found.push({ x: columns[s.axis], y: value(columns) });
-    }
-    return found.filter((p) => p.y !== null && Number.isFinite(p.x));
-  }
-
-  /** Interactivities along an arm's line, knots included, evenly spaced in their logarithm. */
-  function places(arm) {
-    const [low, high] = reading.span(arm);
-    const knots = reading.asPublished(arm) ? arm.x : arm.log_x.map(Math.exp);
-    const even = Array.from({ length: STEPS + 1 }, (_, i) => low * (high / low) ** (i / STEPS));
-    return [...even, ...knots].map((x) => reading.clip(x, low, high)).sort((a, b) => a - b);
-  }
-
-  function band(arm, metric, value) {
-    if (!arm.grid || !reading.hasInterval(metric)) return [];
-    return arm.grid.x.map((x) => {
-      const half = reading.halfOf(arm, metric.of, x), y = value(reading.read(arm, x).columns);
-      return half === null || y === null ? null : { x, lo: y / (1 + half), hi: y * (1 + half) };
-    });
-  }
-
-  function axesOf(arms, s, width, height) {
-    const points = arms.flatMap((arm) => [...arm.points, ...arm.line]);
-    if (!points.length) return null;
-    const xs = points.map((p) => p.x), ys = points.map((p) => p.y);
-    const top = Math.max(...ys), bottom = Math.min(...ys);
-    const widest = (values, cap) => Math.max(...values.filter((v) => Number.isFinite(v) && v <= cap), -Infinity);
-    const least = (values, cap) => Math.min(...values.filter((v) => Number.isFinite(v) && v >= cap), Infinity);
-    const bands = arms.flatMap((arm) => arm.band.filter(Boolean));
-    const yHigh = Math.max(top, widest(bands.map((b) => b.hi), top * ROOM_FOR_INTERVALS));
-    const yLow = Math.min(bottom, least(bands.map((b) => b.lo), bottom / ROOM_FOR_INTERVALS));
-    const across = [MARGIN.left, width - MARGIN.right], up = [height - MARGIN.bottom, MARGIN.top];
-    const xDomain = [Math.min(...xs), Math.max(...xs)], room = (xDomain[1] - xDomain[0]) * 0.03 || xDomain[0] * 0.1;
-    const counts = [Math.max(3, Math.round(width / 110)), Math.max(3, Math.round(height / 62))];
-    const x = s.logx ? scales.logarithmic(xDomain, across) : scales.linear([Math.max(0, xDomain[0] - room), xDomain[1] + room], across, counts[0]);
-    const y = s.logy ? scales.logarithmic([yLow, yHigh], up) : scales.linear([yLow, yHigh * 1.04], up, counts[1], { zero: true });
-    return { x, y };
-  }
+  const { MARGIN } = scene;
 
   /** Draw a scene into an svg element; `chosen` is the key of the point that has the focus. */
   function draw(root, found) {
@@ -92,16 +11,42 @@ const chart = (() => {
     root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     root.setAttribute("height", height);
     if (!axes) {
-      root.replaceChildren(svg("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, emptyText(found)));
+      root.replaceChildren(
+        svg("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, emptyText(found)),
+      );
       return;
     }
-    const inner = { x: MARGIN.left, y: MARGIN.top - 6, width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom + 6 };
+    const inner = {
+      x: MARGIN.left,
+      y: MARGIN.top - 6,
+      width: width - MARGIN.left - MARGIN.right,
+      height: height - MARGIN.top - MARGIN.bottom + 6,
+    };
     root.replaceChildren(
       svg("clipPath", { id: "inside" }, svg("rect", inner)),
-      grid(found), common(found), svg("g", { "clip-path": "url(#inside)" }, ...found.arms.map((arm) => bandPath(arm, axes)), ...found.arms.map((arm) => linePath(arm, axes))),
-      svg("g", { "clip-path": "url(#inside)" }, ...crossings(found), ...found.arms.flatMap((arm) => whiskerLines(arm, axes))),
-      svg("g", { role: "list", "aria-label": "Measured points" }, ...found.arms.filter((arm) => !arm.faint).flatMap((arm) => marks(arm, found)), ...thrownOut(found)),
-      svg("g", {}, ...targetLines(found)), stampText(found));
+      grid(found),
+      common(found),
+      svg(
+        "g",
+        { "clip-path": "url(#inside)" },
+        ...found.arms.map((arm) => bandPath(arm, axes)),
+        ...found.arms.map((arm) => linePath(arm, axes)),
+      ),
+      svg(
+        "g",
+        { "clip-path": "url(#inside)" },
+        ...crossings(found),
+        ...found.arms.flatMap((arm) => whiskerLines(arm, axes)),
+      ),
+      svg(
+        "g",
+        { role: "list", "aria-label": "Measured points" },
+        ...found.arms.filter((arm) => !arm.faint).flatMap((arm) => marks(arm, found)),
+        ...thrownOut(found),
+      ),
+      svg("g", {}, ...targetLines(found)),
+      stampText(found),
+    );
     const again = focused && root.querySelector(`[data-key="${CSS.escape(focused)}"]`);
     if (again) again.focus({ preventScroll: true });
   }
@@ -109,19 +54,42 @@ const chart = (() => {
   const emptyText = (found) => `${found.metric.label}: not measured (${words.whyMissing(found.pair, found.metric)})`;
 
   function grid({ axes, width, height, metric, s }) {
-    const right = width - MARGIN.right, low = height - MARGIN.bottom;
+    const right = width - MARGIN.right,
+      low = height - MARGIN.bottom;
     const axis = state.data.axes.find((each) => each[0] === s.axis);
     const better = metric.better === "lower" ? "lower is better" : "higher is better";
-    return svg("g", { "aria-hidden": "true" },
+    return svg(
+      "g",
+      { "aria-hidden": "true" },
       axes.x.ticks.map((value) => [
         svg("line", { class: "gridline", x1: axes.x.at(value), x2: axes.x.at(value), y1: MARGIN.top, y2: low }),
-        svg("text", { class: "tick", x: axes.x.at(value), y: low + 18, "text-anchor": "middle" }, scales.label(value))]),
+        svg("text", { class: "tick", x: axes.x.at(value), y: low + 18, "text-anchor": "middle" }, scales.label(value)),
+      ]),
       axes.y.ticks.map((value) => [
-        svg("line", { class: value === 0 ? "baseline" : "gridline", x1: MARGIN.left, x2: right, y1: axes.y.at(value), y2: axes.y.at(value) }),
-        svg("text", { class: "tick", x: MARGIN.left - 9, y: axes.y.at(value) + 4, "text-anchor": "end" }, scales.label(value))]),
-      svg("text", { class: "axis", x: (MARGIN.left + right) / 2, y: height - 12, "text-anchor": "middle" }, `${axis[1]} (${axis[2]})${s.logx ? ", logarithmic" : ""}`),
-      svg("text", { class: "axis", transform: `translate(16 ${(MARGIN.top + low) / 2}) rotate(-90)`, "text-anchor": "middle" },
-        `${words.unit(metric.unit)}${s.logy ? ", logarithmic" : ""} (${better})`));
+        svg("line", {
+          class: value === 0 ? "baseline" : "gridline",
+          x1: MARGIN.left,
+          x2: right,
+          y1: axes.y.at(value),
+          y2: axes.y.at(value),
+        }),
+        svg(
+          "text",
+          { class: "tick", x: MARGIN.left - 9, y: axes.y.at(value) + 4, "text-anchor": "end" },
+          scales.label(value),
+        ),
+      ]),
+      svg(
+        "text",
+        { class: "axis", x: (MARGIN.left + right) / 2, y: height - 12, "text-anchor": "middle" },
+        `${axis[1]} (${axis[2]})${s.logx ? ", logarithmic" : ""}`,
+      ),
+      svg(
+        "text",
+        { class: "axis", transform: `translate(16 ${(MARGIN.top + low) / 2}) rotate(-90)`, "text-anchor": "middle" },
+        `${words.unit(metric.unit)}${s.logy ? ", logarithmic" : ""} (${better})`,
+      ),
+    );
   }
 
   /** The stretch that both arms have: outside it nothing can be compared at one speed. */
@@ -130,12 +98,22 @@ const chart = (() => {
     if (!shared) return null;
     const clipX = (value) => reading.clip(axes.x.at(value), MARGIN.left, width - MARGIN.right);
     const [from, to] = shared.map(clipX);
-    return svg("rect", { class: "common", x: from, y: MARGIN.top, width: Math.max(0, to - from), height: height - MARGIN.top - MARGIN.bottom },
-      svg("title", {}, "Speeds that both arms reach"));
+    return svg(
+      "rect",
+      {
+        class: "common",
+        x: from,
+        y: MARGIN.top,
+        width: Math.max(0, to - from),
+        height: height - MARGIN.top - MARGIN.bottom,
+      },
+      svg("title", {}, "Speeds that both arms reach"),
+    );
   }
 
   const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
-  const classes = (arm, kind) => `${kind} arm-${arm.colour}${arm.faint ? " faint" : ""}${arm.name === "off" ? " off" : ""}`;
+  const classes = (arm, kind) =>
+    `${kind} arm-${arm.colour}${arm.faint ? " faint" : ""}${arm.name === "off" ? " off" : ""}`;
 
   function linePath(arm, { x, y }) {
     return svg("path", { class: classes(arm, "curve"), d: path(arm.line.map((p) => [x.at(p.x), y.at(p.y)])) });
@@ -153,8 +131,24 @@ const chart = (() => {
   function whiskerLines(arm, { x, y }) {
     if (arm.faint) return [];
     return arm.points.flatMap((p) => [
-      p.halfX === null ? null : svg("line", { class: classes(arm, "whisker"), x1: x.at(p.x / (1 + p.halfX)), x2: Math.min(1e5, x.at(p.x * (1 + p.halfX))), y1: y.at(p.y), y2: y.at(p.y) }),
-      p.halfY === null ? null : svg("line", { class: classes(arm, "whisker"), x1: x.at(p.x), x2: x.at(p.x), y1: y.at(p.y / (1 + p.halfY)), y2: Math.max(-1e5, y.at(p.y * (1 + p.halfY))) }),
+      p.halfX === null
+        ? null
+        : svg("line", {
+            class: classes(arm, "whisker"),
+            x1: x.at(p.x / (1 + p.halfX)),
+            x2: Math.min(1e5, x.at(p.x * (1 + p.halfX))),
+            y1: y.at(p.y),
+            y2: y.at(p.y),
+          }),
+      p.halfY === null
+        ? null
+        : svg("line", {
+            class: classes(arm, "whisker"),
+            x1: x.at(p.x),
+            x2: x.at(p.x),
+            y1: y.at(p.y / (1 + p.halfY)),
+            y2: Math.max(-1e5, y.at(p.y * (1 + p.halfY))),
+          }),
     ]);
   }
 
@@ -163,31 +157,67 @@ const chart = (() => {
     const { x, y } = found.axes;
     return arm.points.flatMap((p, i) => {
       const at = [x.at(p.x), y.at(p.y)];
-      const said = describe(arm, p.point, found);
-      const shape = arm.name === "off" ? svg("circle", { r: 5.5, cx: at[0], cy: at[1] })
-        : svg("path", { d: `M${at[0]} ${at[1] - 7}l7 7l-7 7l-7 -7z` });
+      const said = scene.describe(arm, p.point, found);
+      const shape =
+        arm.name === "off"
+          ? svg("circle", { r: 5.5, cx: at[0], cy: at[1] })
+          : svg("path", { d: `M${at[0]} ${at[1] - 7}l7 7l-7 7l-7 -7z` });
       const text = p.point.outlier ? null : label(p.point.label, at, found);
-      return [...launches(arm, p.point, found), svg("g", {
-        class: classes(arm, "point") + (p.point.outlier ? " outlier" : ""), tabindex: arm.name === "mtp" && i === 0 ? "0" : "-1", role: "listitem",
-        "data-key": `${arm.name}-${i}`, "aria-label": said.join(", "), "data-x": at[0], "data-y": at[1],
-      }, svg("circle", { class: "halo", r: 12, cx: at[0], cy: at[1] }), shape, text)];
+      return [
+        ...launches(arm, p.point, found),
+        svg(
+          "g",
+          {
+            class: classes(arm, "point") + (p.point.outlier ? " outlier" : ""),
+            tabindex: arm.name === "mtp" && i === 0 ? "0" : "-1",
+            role: "listitem",
+            "data-key": `${arm.name}-${i}`,
+            "aria-label": said.join(", "),
+            "data-said": said.join("\n"),
+            "data-x": at[0],
+            "data-y": at[1],
+          },
+          svg("circle", { class: "halo", r: 12, cx: at[0], cy: at[1] }),
+          shape,
+          text,
+        ),
+      ];
     });
   }
 
   /** A point's name where no other name and no other point is yet; none where there is no room. */
   function label(text, [x, y], found) {
-    const wide = 7 * text.length, taken = found.taken;
-    const free = (box) => box.x >= 0 && box.x + wide <= found.width && !taken.some((other) => Math.abs(box.x + wide / 2 - other.x) < (wide + other.wide) / 2 && Math.abs(box.y - other.y) < 11);
-    const box = [[9, -9], [9, 17], [-9 - wide, -9], [-9 - wide, 17]].map(([dx, dy]) => ({ x: x + dx, y: y + dy })).find(free);
+    const wide = 7 * text.length,
+      taken = found.taken;
+    const free = (box) =>
+      box.x >= 0 &&
+      box.x + wide <= found.width &&
+      !taken.some(
+        (other) => Math.abs(box.x + wide / 2 - other.x) < (wide + other.wide) / 2 && Math.abs(box.y - other.y) < 11,
+      );
+    const box = [
+      [9, -9],
+      [9, 17],
+      [-9 - wide, -9],
+      [-9 - wide, 17],
+    ]
+      .map(([dx, dy]) => ({ x: x + dx, y: y + dy }))
+      .find(free);
     if (!box) return null;
     taken.push({ x: box.x + wide / 2, y: box.y, wide });
     return svg("text", { class: "label", x: box.x, y: box.y }, text);
   }
 
-  function launches(arm, point, { axes, s, metric, rates }) {
+  const inPlot = ({ width, height }, x, y) =>
+    x >= MARGIN.left && x <= width - MARGIN.right && y >= MARGIN.top - 6 && y <= height - MARGIN.bottom;
+
+  function launches(arm, point, found) {
+    const { axes, s, metric, rates } = found;
     return (point.launches || []).map((values) => {
       const at = [reading.known(values[s.axis]), reading.valueOf(metric, values, rates, arm.pair)];
-      return at.includes(null) ? null : svg("circle", { class: classes(arm, "launch"), r: 2, cx: axes.x.at(at[0]), cy: axes.y.at(at[1]) });
+      if (at.includes(null)) return null;
+      const [cx, cy] = [axes.x.at(at[0]), axes.y.at(at[1])];
+      return inPlot(found, cx, cy) ? svg("circle", { class: classes(arm, "launch"), r: 2, cx, cy }) : null;
     });
   }
 
@@ -198,52 +228,50 @@ const chart = (() => {
       const at = [reading.known(point.values[s.axis]), reading.valueOf(metric, point.values, rates, pair)];
       if (at.includes(null)) return null;
       const [cx, cy] = [axes.x.at(at[0]), axes.y.at(at[1])];
-      if (!(cx >= MARGIN.left && cx <= found.width - MARGIN.right && cy >= 0 && cy <= found.height - MARGIN.bottom)) return null;
-      const said = [`${point.arm === "off" ? "Off" : words.arm(pair)} at concurrency ${point.concurrency}, launch ${point.launch + 1}`, "INVALID, used for nothing",
-        ...point.reasons.map(([code, why]) => `${code}: ${why}`)];
-      return svg("g", { class: "point void", tabindex: "-1", role: "listitem", "data-key": `void-${i}`, "aria-label": said.join("; "), "data-said": said.join("\n"), "data-x": cx, "data-y": cy },
-        svg("circle", { class: "halo", r: 12, cx, cy }), svg("path", { d: `M${cx - 5} ${cy - 5}l10 10m0 -10l-10 10` }));
+      if (!inPlot(found, cx, cy)) return null;
+      const said = [
+        `${point.arm === "off" ? "Off" : words.arm(pair)} at concurrency ${point.concurrency}, launch ${point.launch + 1}`,
+        "INVALID, used for nothing",
+        ...point.reasons.map(([code, why]) => `${code}: ${why}`),
+      ];
+      return svg(
+        "g",
+        {
+          class: "point void",
+          tabindex: "-1",
+          role: "listitem",
+          "data-key": `void-${i}`,
+          "aria-label": said.join("; "),
+          "data-said": said.join("\n"),
+          "data-x": cx,
+          "data-y": cy,
+        },
+        svg("circle", { class: "halo", r: 12, cx, cy }),
+        svg("path", { d: `M${cx - 5} ${cy - 5}l10 10m0 -10l-10 10` }),
+      );
     });
-  }
-
-  /** What is known of a point, a clause each. */
-  function describe(arm, point, { metric, rates, pair }) {
-    const v = point.values, half = point.half || {};
-    const value = reading.valueOf(metric, v, rates, pair);
-    const plus = (name) => (half[name] === undefined ? "" : ` ${words.plusMinus(half[name])}`);
-    const measured = (name, unit, otherwise) => (reading.known(v[name]) === null ? otherwise : `${words.number(v[name])} ${unit}`);
-    const why = (name) => (point.missing && point.missing[name] ? ` (${point.missing[name]})` : "");
-    return [
-      `${arm.arm.label} at concurrency ${point.concurrency}`,
-      `${words.number(v.interactivity)} tok/s/user${plus("interactivity")}`,
-      `${words.number(value)} ${words.unit(metric.unit)}${reading.hasInterval(metric) ? plus(metric.of) : ""}`,
-      `acceptance length: ${arm.name === "off" ? "no drafts" : measured("acceptance_length", "tokens/step", `not told${why("acceptance_length")}`)}`,
-      `TTFT: ${measured("ttft_s", "s", "not told")}`,
-      `power: ${measured("power_w_gpu", "W per GPU", `not measured${why("power_w_gpu")}`)}`,
-      `${point.topology}, ${point.gpus} GPU${point.gpus === 1 ? "" : "s"}`,
-      validity(point),
-      ...(pair.stamps.length ? [pair.stamps.join(", ")] : []),
-    ];
-  }
-
-  function validity(point) {
-    const said = [...(point.outlier ? [`worse in both than another point: ${point.outlier}`] : []), ...(point.warnings || [])];
-    return said.length ? `valid, with a warning: ${said.join("; ")}` : "valid";
   }
 
   function crossings({ pair, axes, s, metric, rates, arms }) {
     if (s.axis !== "interactivity" || metric.name !== reading.TOTAL || !arms.length) return [];
     return (pair.crossovers || []).map(([at]) => {
       const y = reading.valueOf(metric, reading.read(pair.arms.off, at).columns, rates, pair);
-      return svg("circle", { class: "crossing", r: 9, cx: axes.x.at(at), cy: axes.y.at(y) }, svg("title", {}, `the curves cross at ${words.number(at)} tok/s/user`));
+      return svg(
+        "circle",
+        { class: "crossing", r: 9, cx: axes.x.at(at), cy: axes.y.at(y) },
+        svg("title", {}, `the curves cross at ${words.number(at)} tok/s/user`),
+      );
     });
   }
 
   /** Where the handles go so that none hides another: their lines stay where they are. */
   function handles(places, widths, [from, to]) {
-    const order = places.map((_, i) => i).sort((a, b) => places[a] - places[b]), found = [...places];
+    const order = places.map((_, i) => i).sort((a, b) => places[a] - places[b]),
+      found = [...places];
     const apart = (a, b) => (widths[a] + widths[b]) / 2 + 3;
-    order.forEach((at, i) => { if (i) found[at] = Math.max(found[at], found[order[i - 1]] + apart(at, order[i - 1])); });
+    order.forEach((at, i) => {
+      if (i) found[at] = Math.max(found[at], found[order[i - 1]] + apart(at, order[i - 1]));
+    });
     [...order].reverse().forEach((at, i, back) => {
       const most = i ? found[back[i - 1]] - apart(at, back[i - 1]) : to - widths[at] / 2;
       found[at] = Math.max(from, Math.min(found[at], most));
@@ -253,22 +281,41 @@ const chart = (() => {
 
   function targetLines(found) {
     const { pair, axes, s, metric, targets, height } = found;
-    const low = height - MARGIN.bottom, right = found.width - MARGIN.right;
+    const low = height - MARGIN.bottom,
+      right = found.width - MARGIN.right;
     const lines = targets.map((target) => reading.clip(axes.x.at(target.at), MARGIN.left, right));
     const widths = targets.map((target) => 20 + 7.2 * words.plain(target.at).length);
     const tops = handles(lines, widths, [0, found.width]);
     return targets.flatMap((target, i) => {
       const dots = ["off", "mtp"].map((name) => dot(found, target, name));
       if (s.axis !== "interactivity") return dots;
-      const at = lines[i], top = tops[i], wide = widths[i], text = words.plain(target.at);
-      return [svg("g", {
-        class: "target", tabindex: "0", role: "slider", "data-key": `target-${i}`, "data-target": i, "aria-label": `Target ${i + 1}`, "aria-orientation": "horizontal",
-        "aria-valuemin": words.plain(reading.reach(pair)[0]), "aria-valuemax": words.plain(reading.reach(pair)[1]), "aria-valuenow": text, "aria-valuetext": spoken(target, metric),
-      },
-      svg("rect", { class: "grip", x: at - 14, y: MARGIN.top - 34, width: 28, height: low - MARGIN.top + 34 }),
-      svg("path", { class: "line", d: `M${top} ${MARGIN.top - 8}L${at} ${MARGIN.top - 2}V${low}` }),
-      svg("rect", { class: "handle", x: top - wide / 2, y: MARGIN.top - 30, width: wide, height: 22, rx: 11 }),
-      svg("text", { x: top, y: MARGIN.top - 15, "text-anchor": "middle" }, text)), dots];
+      const at = lines[i],
+        top = tops[i],
+        wide = widths[i],
+        text = words.plain(target.at);
+      return [
+        svg(
+          "g",
+          {
+            class: "target",
+            tabindex: "0",
+            role: "slider",
+            "data-key": `target-${i}`,
+            "data-target": i,
+            "aria-label": `Target ${i + 1}`,
+            "aria-orientation": "horizontal",
+            "aria-valuemin": words.plain(reading.reach(pair)[0]),
+            "aria-valuemax": words.plain(reading.reach(pair)[1]),
+            "aria-valuenow": text,
+            "aria-valuetext": scene.spoken(target, metric),
+          },
+          svg("rect", { class: "grip", x: at - 14, y: MARGIN.top - 34, width: 28, height: low - MARGIN.top + 34 }),
+          svg("path", { class: "line", d: `M${top} ${MARGIN.top - 8}L${at} ${MARGIN.top - 2}V${low}` }),
+          svg("rect", { class: "handle", x: top - wide / 2, y: MARGIN.top - 30, width: wide, height: 22, rx: 11 }),
+          svg("text", { x: top, y: MARGIN.top - 15, "text-anchor": "middle" }, text),
+        ),
+        dots,
+      ];
     });
   }
 
@@ -277,18 +324,19 @@ const chart = (() => {
     const x = side && (s.axis === "interactivity" ? side.x : reading.known(side.columns[s.axis]));
     if (!side || x === null || side.value === null) return null;
     const arm = arms.find((each) => !each.faint && each.name === name);
-    return svg("circle", { class: `hit arm-${arm.colour}${side.clamped ? " clamped" : ""}`, r: 4, cx: axes.x.at(x), cy: axes.y.at(side.value) });
+    return svg("circle", {
+      class: `hit arm-${arm.colour}${side.clamped ? " clamped" : ""}`,
+      r: 4,
+      cx: axes.x.at(x),
+      cy: axes.y.at(side.value),
+    });
   }
 
-  function spoken(target, metric) {
-    const of = (side, name) => (side ? `${name} ${words.number(side.value)}${side.clamped ? " (its end)" : ""}` : "");
-    const ratio = target.ratio ? `MTP over Off ${words.number(target.ratio.value)} ${words.between(target.ratio.lo, target.ratio.hi)}` : "no ratio: an arm does not reach it";
-    return `${words.plain(target.at)} tokens per second and user; ${of(target.mtp, "MTP")}, ${of(target.off, "Off")} ${words.unit(metric.unit)}; ${ratio}; ${words.verdict(target.verdict)}`;
+  /** Beside the axis' name, or on a narrow chart above the plot's corner. */
+  function stampText({ stamps, width, height }) {
+    const y = width < 2.2 * (7 * stamps.length + 150) ? MARGIN.top + 6 : height - 12;
+    return stamps ? svg("text", { class: "stamps", x: width - MARGIN.right, y, "text-anchor": "end" }, stamps) : null;
   }
 
-  function stampText({ stamps, width }) {
-    return stamps ? svg("text", { class: "stamps", x: width - MARGIN.right - 6, y: MARGIN.top + 14, "text-anchor": "end" }, stamps) : null;
-  }
-
-  return { scene, draw, describe, validity, colourOf, MARGIN };
+  return { draw };
 })();

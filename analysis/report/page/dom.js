@@ -8,7 +8,9 @@ const dom = (() => {
       if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
       else element.setAttribute(name, value === true ? "" : String(value));
     }
-    element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== "" && child !== false));
+    element.append(
+      ...children.flat(2).filter((child) => child !== null && child !== undefined && child !== "" && child !== false),
+    );
     return element;
   }
 
@@ -25,12 +27,37 @@ const dom = (() => {
   /** A table from cells; a cell may be text or an element. `numeric` columns stand right. */
   function table(caption, head, rows, { numeric = [], stamps = null } = {}) {
     const align = (i) => (numeric.includes(i) ? "num" : null);
-    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": typeof caption === "string" ? caption : null },
-      el("table", {},
+    return el(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": typeof caption === "string" ? caption : null },
+      el(
+        "table",
+        {},
         el("caption", {}, caption, stamps && stamps.length ? chips(stamps) : null),
-        el("thead", {}, el("tr", {}, head.map((text, i) => el("th", { scope: "col", class: align(i) }, text)))),
-        el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
-          i === 0 ? el("th", { scope: "row", class: align(i) }, cell) : el("td", { class: align(i) }, cell)))))));
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            head.map((text, i) => el("th", { scope: "col", class: align(i) }, text)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          rows.map((cells) =>
+            el(
+              "tr",
+              {},
+              cells.map((cell, i) =>
+                i === 0 ? el("th", { scope: "row", class: align(i) }, cell) : el("td", { class: align(i) }, cell),
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 
   const chips = (stamps) => stamps.map((stamp) => [" ", el("span", { class: "stamp" }, stamp)]);

@@ -3,8 +3,12 @@
 const reading = (() => {
   const LAST_BITS = 1e-12;
   const LEFT_OF_CHANGE = 1 / 3;
-  const TOTAL = "total_tok_s_gpu", OUTPUT = "output_tok_s_gpu";
-  const UNITS = { cost: (rate, rates) => (rates.usd * 1e6) / (3600 * rate), per_mw: (rate, rates) => (rate * 1000) / rates.kw };
+  const TOTAL = "total_tok_s_gpu",
+    OUTPUT = "output_tok_s_gpu";
+  const UNITS = {
+    cost: (rate, rates) => (rates.usd * 1e6) / (3600 * rate),
+    per_mw: (rate, rates) => (rate * 1000) / rates.kw,
+  };
 
   const known = (value) => (value === undefined || value === null || !Number.isFinite(value) ? null : value);
   const clip = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -21,7 +25,8 @@ const reading = (() => {
   function overlap(pair) {
     if (!pair.arms.mtp || !pair.arms.off) return null;
     const [mtp, off] = [span(pair.arms.mtp), span(pair.arms.off)];
-    const low = Math.max(mtp[0], off[0]), high = Math.min(mtp[1], off[1]);
+    const low = Math.max(mtp[0], off[0]),
+      high = Math.min(mtp[1], off[1]);
     return low < high ? [low, high] : null;
   }
 
@@ -33,7 +38,8 @@ const reading = (() => {
 
   function where(arm, at) {
     let wanted = Math.log(at);
-    for (const end of [arm.log_x[0], arm.log_x[arm.log_x.length - 1]]) if (Math.abs(wanted - end) < LAST_BITS) wanted = end;
+    for (const end of [arm.log_x[0], arm.log_x[arm.log_x.length - 1]])
+      if (Math.abs(wanted - end) < LAST_BITS) wanted = end;
     return inverse(arm.place, arm.log_x, wanted, overPlace(arm));
   }
 
@@ -53,7 +59,8 @@ const reading = (() => {
   /** Every column at one abscissa of the splines. */
   function columnsAt(arm, place) {
     const columns = {};
-    for (const [name, logs] of Object.entries(arm.columns)) columns[name] = Math.exp(maths.spline(arm.place, logs, place));
+    for (const [name, logs] of Object.entries(arm.columns))
+      columns[name] = Math.exp(maths.spline(arm.place, logs, place));
     return columns;
   }
 
@@ -85,7 +92,8 @@ const reading = (() => {
   /** Standard error of ln throughput at an interactivity, on straight lines between those that were computed. */
   function error(arm, name, x) {
     if (!arm.grid || !arm.grid[name]) return null;
-    const at = arm.grid.x, errors = arm.grid[name];
+    const at = arm.grid.x,
+      errors = arm.grid[name];
     if (x < at[0] || x > at[at.length - 1]) return null;
     let cell = 0;
     while (cell < at.length - 2 && at[cell + 1] <= x) cell++;
@@ -120,7 +128,9 @@ const reading = (() => {
     const changes = [];
     for (const knot of around(arm, x)) {
       if (knot <= 0 || knot >= arm.log_x.length - 1) continue;
-      const [place, logX, logY] = [arm.place, arm.log_x, arm.columns[name]].map((values) => values.filter((_, i) => i !== knot));
+      const [place, logX, logY] = [arm.place, arm.log_x, arm.columns[name]].map((values) =>
+        values.filter((_, i) => i !== knot),
+      );
       const change = Math.abs(maths.spline(place, logY, inverse(place, logX, wanted, direct)) - here);
       if (Number.isFinite(change)) changes.push(change);
     }
@@ -153,7 +163,8 @@ const reading = (() => {
     if (pair.verdicts === "unknown" || !found || found.lo === null) return "unknown";
     if (pair.within_launch || found.interpolation === null) return "not resolved";
     const doubt = LEFT_OF_CHANGE * Math.log1p(found.interpolation);
-    const low = Math.log(found.lo) - doubt, high = Math.log(found.hi) + doubt;
+    const low = Math.log(found.lo) - doubt,
+      high = Math.log(found.hi) + doubt;
     if (low > 0) return "mtp better";
     if (high < 0) return "off better";
     return Math.max(-low, high) <= Math.log1p(pair.margin) ? "tied" : "not resolved";
@@ -190,15 +201,34 @@ const reading = (() => {
   function shownRatio(metric, mtp, off, base) {
     if (apart(mtp, off)) return null;
     const value = mtp.value / off.value;
-    if (!base || base.lo === null || !hasInterval(metric)) return { value, lo: null, hi: null, interpolation: base ? base.interpolation : null };
+    if (!base || base.lo === null || !hasInterval(metric))
+      return { value, lo: null, hi: null, interpolation: base ? base.interpolation : null };
     const [lo, hi] = metric.how === "cost" ? [1 / base.hi, 1 / base.lo] : [base.lo, base.hi];
     return { value, lo, hi, interpolation: base.interpolation };
   }
 
   /** Whether any point of a pair knows a metric. */
   function knows(pair, metric, rates) {
-    return Object.values(pair.arms).some((arm) => arm.points.some((point) => valueOf(metric, point.values, rates, pair) !== null));
+    return Object.values(pair.arms).some((arm) =>
+      arm.points.some((point) => valueOf(metric, point.values, rates, pair) !== null),
+    );
   }
 
-  return { TOTAL, span, overlap, reach, read, columnsAt, asPublished, error, halfOf, hasInterval, valueOf, target, knows, known, clip };
+  return {
+    TOTAL,
+    span,
+    overlap,
+    reach,
+    read,
+    columnsAt,
+    asPublished,
+    error,
+    halfOf,
+    hasInterval,
+    valueOf,
+    target,
+    knows,
+    known,
+    clip,
+  };
 })();

@@ -3,14 +3,17 @@ const scales = (() => {
   const STEPS = [1, 2, 5, 10];
 
   function niceStep(span, count) {
-    const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
+    const rough = span / count,
+      power = 10 ** Math.floor(Math.log10(rough));
     return power * STEPS.find((step) => step * power >= rough * (1 - 1e-9));
   }
 
   /** From `low` to `high` onto pixels, with ticks at whole steps inside. */
   function linear([low, high], [from, to], count, { zero = false } = {}) {
-    const lo = zero ? Math.min(0, low) : low, hi = high > lo ? high : lo + Math.abs(lo || 1);
-    const step = niceStep(hi - lo, count), first = Math.ceil(lo / step - 1e-9);
+    const lo = zero ? Math.min(0, low) : low,
+      hi = high > lo ? high : lo + Math.abs(lo || 1);
+    const step = niceStep(hi - lo, count),
+      first = Math.ceil(lo / step - 1e-9);
     const ticks = [];
     for (let i = first; i * step <= hi + step / 1e6; i++) ticks.push(Number((i * step).toPrecision(12)));
     const at = (value) => from + ((value - lo) / (hi - lo)) * (to - from);
@@ -20,7 +23,8 @@ const scales = (() => {
 
   function logarithmic([low, high], [from, to]) {
     const pad = Math.max((high / low) ** 0.04, 1.02);
-    const lo = low / pad, hi = high * pad;
+    const lo = low / pad,
+      hi = high * pad;
     const at = (value) => from + (Math.log(value / lo) / Math.log(hi / lo)) * (to - from);
     const back = (place) => lo * Math.exp(((place - from) / (to - from)) * Math.log(hi / lo));
     return { at, back, ticks: logTicks(lo, hi), domain: [lo, hi] };

@@ -2,10 +2,20 @@
 // is checked against what the page has; the rest is ignored.
 const state = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  // A page opens with the first comparison that has a verdict.
+  const first = data.pairs.find((pair) => ["good", "bad", "tied"].includes(pair.verdict.tone)) || data.pairs[0];
   const DEFAULTS = {
-    pair: data.pairs.length ? data.pairs[0].id : null,
-    metric: "total_tok_s_gpu", axis: "interactivity", logx: false, logy: false, tier: null, usd: null, kw: null,
-    targets: null, others: true, theme: "auto",
+    pair: first ? first.id : null,
+    metric: "total_tok_s_gpu",
+    axis: "interactivity",
+    logx: false,
+    logy: false,
+    tier: null,
+    usd: null,
+    kw: null,
+    targets: null,
+    others: true,
+    theme: "auto",
   };
   const MOST_TARGETS = 8;
   const listeners = [];
@@ -19,11 +29,27 @@ const state = (() => {
 
   function parsed(hash) {
     const given = new URLSearchParams(hash.replace(/^#/, ""));
-    const at = (given.get("at") || "").split(",").map(positive).filter((value) => value !== null).slice(0, MOST_TARGETS);
+    const at = (given.get("at") || "")
+      .split(",")
+      .map(positive)
+      .filter((value) => value !== null)
+      .slice(0, MOST_TARGETS);
     return {
-      pair: among(given.get("pair"), data.pairs.map((pair) => pair.id), DEFAULTS.pair),
-      metric: among(given.get("metric"), data.metrics.map((metric) => metric.name), DEFAULTS.metric),
-      axis: among(given.get("axis"), data.axes.map((axis) => axis[0]), DEFAULTS.axis),
+      pair: among(
+        given.get("pair"),
+        data.pairs.map((pair) => pair.id),
+        DEFAULTS.pair,
+      ),
+      metric: among(
+        given.get("metric"),
+        data.metrics.map((metric) => metric.name),
+        DEFAULTS.metric,
+      ),
+      axis: among(
+        given.get("axis"),
+        data.axes.map((axis) => axis[0]),
+        DEFAULTS.axis,
+      ),
       logx: given.get("x") === "log",
       logy: given.get("y") === "log",
       tier: given.get("tier"),
@@ -69,7 +95,8 @@ const state = (() => {
 
   /** The interactivities to compare at; the dashboard's own pages take whole numbers inside the band that they print. */
   function targets() {
-    const of = pair(), asked = current.targets || (of ? of.targets : []);
+    const of = pair(),
+      asked = current.targets || (of ? of.targets : []);
     if (!of || of.mode !== "as-published") return asked;
     const [low, high] = of.overlap;
     return asked.map((at) => Math.min(Math.max(Math.round(at), low), high));
@@ -80,9 +107,9 @@ const state = (() => {
     const of = pair().rates;
     const tier = of.tiers.find((each) => each[0] === current.tier);
     const published = pair().mode === "as-published";
-    const usd = published ? of.usd : current.usd ?? (tier ? tier[1] : of.usd);
+    const usd = published ? of.usd : (current.usd ?? (tier ? tier[1] : of.usd));
     const from = !published && current.usd !== null ? "your own" : tier ? tier[2] : of.usd_from;
-    const kw = published ? of.kw : current.kw ?? of.kw;
+    const kw = published ? of.kw : (current.kw ?? of.kw);
     return { usd, kw, usd_from: from, kw_from: !published && current.kw !== null ? "your own" : of.kw_from };
   }
 
@@ -92,13 +119,27 @@ const state = (() => {
   /** The same question in another workload. */
   function sequences(of) {
     const alike = (q) => [q.model, q.gpu, q.precision, q.engine, q.topology].join("|");
-    return data.pairs.filter((each) => each.mode === of.mode && alike(each.question) === alike(of.question)
-      && words.arm(each) === words.arm(of));
+    return data.pairs.filter(
+      (each) =>
+        each.mode === of.mode && alike(each.question) === alike(of.question) && words.arm(each) === words.arm(of),
+    );
   }
 
   addEventListener("hashchange", follow);
   return {
-    data, MOST_TARGETS, get: () => current, set, follow, hash, pair, metric, targets, rates, family, sequences, positive,
+    data,
+    MOST_TARGETS,
+    get: () => current,
+    set,
+    follow,
+    hash,
+    pair,
+    metric,
+    targets,
+    rates,
+    family,
+    sequences,
+    positive,
     listen: (listener) => listeners.push(listener),
   };
 })();

@@ -30,6 +30,7 @@ const words = (() => {
   const verdict = (word) => (VERDICTS[word] || [word, "none"])[0];
   const tone = (word) => (VERDICTS[word] || [word, "none"])[1];
   const stamps = (pair) => pair.stamps.join(", ");
+  const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);
   const plain = (value) => String(Number(Number(value).toPrecision(4)));
 
   /** `mimo-163m on cpu-2core, bf16, 32x32, vllm tp1`. */
@@ -56,10 +57,26 @@ const words = (() => {
     const byReason = new Map();
     for (const metric of metrics) {
       const why = whyMissing(pair, metric);
-      byReason.set(why, [...(byReason.get(why) || []), metric.label.toLowerCase()]);
+      byReason.set(why, [...(byReason.get(why) || []), lower(metric.label)]);
     }
     return [...byReason].map(([why, labels]) => `${labels.join(", ")} (${why})`).join("; ");
   }
 
-  return { missing, MISSING, number, percent, plusMinus, between, unit, verdict, tone, stamps, plain, title, arm, whyMissing };
+  return {
+    lower,
+    missing,
+    MISSING,
+    number,
+    percent,
+    plusMinus,
+    between,
+    unit,
+    verdict,
+    tone,
+    stamps,
+    plain,
+    title,
+    arm,
+    whyMissing,
+  };
 })();

@@ -32,7 +32,7 @@ def test_names_can_not_leave_their_place(synthetic, report_of):
 def test_points_carry_intervals_launches_and_reasons(synthetic, report_of):
     point = data_of(page(report_of(synthetic.Sweep())))["pairs"][0]["arms"]["mtp"]["points"][0]
 
-    assert {"interactivity", "total_tok_s_gpu", "output_tok_s_gpu"} == set(point["half"])
+    assert {"interactivity", "total_tok_s_gpu", "output_tok_s_gpu"} <= set(point["half"])
     assert 3 == len(point["launches"])
 
 
