@@ -21,7 +21,8 @@ from harness.units import number
 RATIO = (0.8, 1.2)
 """Energy by the counter over energy by power: the sensors' own delays are up to a tenth of so short a time."""
 
-IN_USE_GB = 1.0
+IN_USE_GB = 2.0
+"""More than a driver keeps for itself, which is up to 1 GB."""
 
 SET_LIMIT = {Vendor.NVIDIA: "sudo nvidia-smi -pl {watts}", Vendor.AMD: "sudo amd-smi set --power-cap {watts}"}
 WHOLE = {Vendor.NVIDIA: "sudo nvidia-smi -mig 0", Vendor.AMD: "sudo amd-smi set --compute-partition SPX"}

@@ -34,13 +34,17 @@ def engines(scene: Scene) -> Iterator[Finding]:
 def _there() -> Iterator[Finding]:
     for name in ENGINES:
         if name == "emulator":
-            yield good(AREA, name, "comes with mtpbench")
+            yield _emulator()
             continue
         programs = dict.fromkeys(filter(None, (shutil.which(name), *_set_up(name))))
         if not programs:
             yield note(AREA, name, "not on PATH; a sweep names its virtual environment as engine.venv")
         for program in programs:
             yield good(AREA, name, _versions(name, Path(program)))
+
+
+def _emulator() -> Finding:
+    return good(AREA, "emulator", "comes with mtpbench")
 
 
 def _set_up(name: str) -> Iterator[str]:
@@ -66,12 +70,21 @@ def _asked(run: Run) -> Iterator[Finding]:
         says, _, remedy = str(error).rpartition(": ")
         yield blocks(AREA, engine.name, says or str(error), remedy)
         return
+    if engine.name == "emulator":
+        yield _emulator()
+        return
+    packages = packages_of(program)
+    if packages and not {engine.name, f"{engine.name}-cpu"} & packages.keys():
+        says, remedy = f"not installed beside {program}", f"install {engine.name} into it, or name another environment"
+        yield blocks(AREA, engine.name, says, remedy)
+        return
     yield good(AREA, engine.name, _versions(engine.name, program))
-    yield from _misfits(run, packages_of(program))
+    yield from _misfits(run, packages)
 
 
 def _misfits(run: Run, packages: dict[str, str]) -> Iterator[Finding]:
-    engine, version, torch = run.engine, packages.get(run.engine.name), packages.get("torch", "")
+    engine, torch = run.engine, packages.get("torch", "")
+    version = packages.get(engine.name) or packages.get(f"{engine.name}-cpu")
     if None not in (engine.version, version) and version != engine.version:
         yield warning(
             AREA,
@@ -79,7 +92,7 @@ def _misfits(run: Run, packages: dict[str, str]) -> Iterator[Finding]:
             f"{version} is installed, the sweep asks for {engine.version}",
             f"install {engine.name}=={engine.version}, or correct engine.version",
         )
-    if engine.name != "emulator" and any(mark in torch for mark in BUILT_FOR[run.gpu.vendor]):
+    if any(mark in torch for mark in BUILT_FOR[run.gpu.vendor]):
         yield blocks(
             AREA,
             "PyTorch",

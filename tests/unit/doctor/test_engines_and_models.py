@@ -80,6 +80,12 @@ def test_another_version_than_asked_is_a_warning(venv):
     assert "install vllm==0.32.0, or correct engine.version" == other.remedy
 
 
+def test_a_python_without_the_engine_blocks(venv):
+    (missing,) = of(engines(Scene(sweep=sweep_of({"venv": venv(torch="2.9.0", python="3.12.1")}))), "vllm")
+
+    assert (State.BLOCKS, True) == (missing.state, missing.says.startswith("not installed beside "))
+
+
 @pytest.mark.parametrize(
     ("vendor", "torch", "blocked"),
     [
