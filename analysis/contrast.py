@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from analysis.spread import Error
+from harness.front import LEFT_OF_CHANGE
 from harness.stats import t_quantile
 
 TIE_MARGIN = 0.02
 """Two arms whose ratio lies surely within this are tied."""
-
-LEFT_OF_CHANGE = 1 / 3
-"""A spline of second order errs a quarter as much at half the spacing, so that leaving a knot out moves it by three
-times the error that it has with the knot (Richardson). Steffen's spline is of second order at worst."""
 
 
 class Verdict(StrEnum):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import checks, config, metrics
+from harness import checks, config, ladder, metrics
 from harness.errors import ResultsError
 from harness.load import steady
 from harness.power.evidence import Power, evidence
@@ -19,7 +19,7 @@ from harness.power.stream import Stream, read
 from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
 from harness.rundir import AttemptDir, PointDir, SweepDir, read_json
 from harness.samplefile import read_meta, sample_batches
-from harness.spec import Point, Sweep, WindowSpec, expand
+from harness.spec import Point, Sweep, WindowSpec
 
 POWER_WINDOW_S = 60.0
 """Shortest window where power is reported: what 0.1 s at an edge may hide is then under 0.2 % of it."""
@@ -130,7 +130,7 @@ def rescore(folder: Path) -> Rescored:
     sweep = config.load(results.lock)
     with results.held():
         before = _rows(results)
-        points = [p for p in expand(sweep) if results.run(p.run.key).point(p.folder).measured]
+        points = [p for p in ladder.points(sweep, results) if results.run(p.run.key).point(p.folder).measured]
         for point in points:
             score_point(sweep, results, point)
         results.rebuild()
@@ -148,7 +148,7 @@ def window_spec(sweep: Sweep, metering: Metering | None) -> WindowSpec:
 
 def expected_prompt_hash(sweep: Sweep, results: SweepDir) -> object:
     """The prompt stream's hash in the sweep's first measured point: all others must have the same."""
-    for point in expand(sweep):
+    for point in ladder.points(sweep, results):
         files = results.run(point.run.key).point(point.folder)
         if files.measured:
             return measured_facts(files).prompts.get("hash")

@@ -8,65 +8,38 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from harness import config, load, prompts, virtual
+from harness import config, ladder, load, prompts, status, virtual
 from harness.errors import NoMeter, ServerDied, UserError
 from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
-from harness.launch.wrapping import Wrapping
 from harness.load.steady import StopRule
 from harness.now import leave_note
 from harness.power.open import MAKERS
 from harness.power.records import Metering
 from harness.power.session import Session, metered
-from harness.progress import Progress
+from harness.progress.grid import Cell
+from harness.progress.live import Progress
 from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
 from harness.rundir import AttemptDir, PointDir, SweepDir, atomic, write_text
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_point, window_spec
 from harness.server import Server, serve
-from harness.spec import Point, Run, Sweep, expand
+from harness.settle import settle
+from harness.spec import Point, Run, Sweep
+from harness.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
-
-_SETTLE_LIMIT_S = 60.0
-_SETTLE_LOOK_S = 0.2
-
-
-class Surroundings(Protocol):
-    """Where points are measured, when it is not by one harness on one machine: as a part of a cluster's job."""
-
-    def wrapping(self, run: Run) -> Wrapping:
-        """What goes around the command of a Run's server."""
-        ...
-
-    def server_processes(self) -> frozenset[int] | None:
-        """The server's processes on this machine; None where they can't be told from others'."""
-        ...
-
-    async def may_start(self, point: Point) -> None:
-        """Return when a point may be started; raise to leave it for another time."""
-        ...
-
-    async def may_save(self, aborted: str | None) -> None:
-        """Return when a point that was measured may be saved; raise where it was spoilt from outside, or is not ours.
-
-        Args:
-            aborted: why its load was given up, if it was.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +47,7 @@ class _Work:
     """What every step needs.
 
     Attributes:
+        asked: the points that this call is about, in measuring order; rows may add to them.
         progress: who watches.
         power_required: whether a point without power is worth nothing.
         around: None is this machine alone.
@@ -81,6 +55,7 @@ class _Work:
 
     sweep: Sweep
     results: SweepDir
+    asked: Callable[[], Sequence[Point]]
     progress: Progress
     power_required: bool
     in_virtual_time: bool = False
@@ -88,6 +63,14 @@ class _Work:
 
     def files(self, point: Point) -> PointDir:
         return self.results.run(point.run.key).point(point.folder)
+
+    def missing(self) -> list[Point]:
+        """What has no row yet, in measuring order; rows may add to it."""
+        return [point for point in self.asked() if not self.files(point).done]
+
+    def next_of(self, run: Run, launch: int) -> Point | None:
+        """The next point of one launch; None when it has no other."""
+        return next((point for point in self.missing() if (point.run.key, point.launch) == (run.key, launch)), None)
 
 
 async def run_sweep(
@@ -121,12 +104,18 @@ async def run_sweep(
     with results.held(), _terminated_is_cancelled():
         results.claim(config.dump(sweep))
         await reap_leftovers(folder)
-        asked = _selected(expand(sweep), only)
         if retry_invalid:
             _forget_invalid(results)
-        todo = [point for point in asked if not results.run(point.run.key).point(point.folder).done]
-        with Progress(total=len(asked), done=len(asked) - len(todo)) as progress:
-            await _measure(_Work(sweep, results, progress, power_required, in_virtual_time), todo)
+        with Progress(_cells(folder, _selected(ladder.points(sweep, results), only))) as progress:
+            work = _Work(
+                sweep=sweep,
+                results=results,
+                asked=lambda: _selected(ladder.points(sweep, results), only),
+                progress=progress,
+                power_required=power_required,
+                in_virtual_time=in_virtual_time,
+            )
+            await _measure(work)
         return results.rebuild()
 
 
@@ -136,48 +125,53 @@ async def measure_part(sweep: Sweep, results: SweepDir, points: Sequence[Point],
     Raises:
         ServerError: a server did not come up; what was measured before stays.
     """
-    todo = [point for point in points if not results.run(point.run.key).point(point.folder).done]
-    with Progress(total=len(points), done=len(points) - len(todo)) as progress:
-        await _measure(_Work(sweep, results, progress, power_required=False, around=around), todo)
+    with Progress(_cells(results.path, points)) as progress:
+        work = _Work(
+            sweep=sweep,
+            results=results,
+            asked=lambda: points,
+            progress=progress,
+            power_required=False,
+            around=around,
+        )
+        await _measure(work)
 
 
-async def _measure(work: _Work, points: Sequence[Point]) -> None:
-    todo = _score_leftovers(work, points)
-    for _, launch in groupby(todo, key=lambda point: (point.run.key, point.launch)):
-        await _measure_launch(work, list(launch))
+async def _measure(work: _Work) -> None:
+    """Measure until nothing is missing."""
+    _score_leftovers(work)
+    while todo := work.missing():
+        await _measure_launch(work, todo[0].run, todo[0].launch)
 
 
-async def _measure_launch(work: _Work, points: list[Point]) -> None:
-    """Points of one launch on one server, or on several where one dies."""
+async def _measure_launch(work: _Work, run: Run, launch: int) -> None:
+    """Measure what is missing of a launch; where its server dies, some of it stays missing."""
     if work.in_virtual_time:
-        _emulate_launch(work, points)
-        return
-    while points:
-        points = points[await _measure_on_one_server(work, points) :]
+        _emulate_launch(work, run, launch)
+    else:
+        await _measure_on_one_server(work, run, launch)
 
 
-def _emulate_launch(work: _Work, points: Sequence[Point]) -> None:
+def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
     """Points of one launch in virtual time."""
-    run = points[0].run
     folder = work.results.run(run.key)
     write_text(folder.run, run.model_dump_json(indent=1) + "\n")
     attempt = folder.new_attempt()
-    launch = virtual.started(run, points[0].launch, attempt)
-    for point in points:
-        _save(work.files(point), launch.observe(work.sweep, point), virtual.facts(work.sweep, attempt))
+    started = virtual.started(run, launch, attempt)
+    while point := work.next_of(run, launch):
+        _save(work.files(point), started.observe(work.sweep, point), virtual.facts(work.sweep, attempt))
         _score(work, point)
 
 
-async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
-    """Measure on a new server until the points are done or it dies; how many have a row now."""
-    run = points[0].run
+async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
+    """Measure what is missing of a launch on a new server, until it is done or the server has to be left."""
     folder = work.results.run(run.key)
     write_text(folder.run, run.model_dump_json(indent=1) + "\n")
     attempt = folder.new_attempt()
-    launch = points[0].launch
     work.progress.starting(run, launch)
     leave_note(attempt, launch, "starting")
     ready_s = None
+    measured = 0
     try:
         wrapping = work.around.wrapping(run) if work.around else None
         async with (
@@ -190,20 +184,22 @@ async def _measure_on_one_server(work: _Work, points: Sequence[Point]) -> int:
                 await power.served(_processes_of(work, server))
                 await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
-            for point in points:
+            while point := work.next_of(run, launch):
                 if work.around:
                     await work.around.may_start(point)
-                await _settle(server)
+                await settle(server)
                 leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
-                if await _measure_point(work, server, attempt.number, stream, point, power) == "server_died":
+                work.progress.begins(point, status.time_left(status.read(work.results.path)))
+                aborted = await _measure_point(work, server, attempt.number, stream, point, power)
+                measured += 1
+                if aborted == "server_died":
                     break
     except ServerDied:
         # Between two points nothing is lost; but a server that dies before its first point will do so again.
-        if not work.files(points[0]).done:
+        if not measured:
             raise
     finally:
         leave_note(attempt, launch, "stopped", ready_s=ready_s)
-    return sum(work.files(point).done for point in points)
 
 
 @asynccontextmanager
@@ -241,7 +237,15 @@ async def _measure_point(
         stop,
         died=server.died,
         eos_ids=frozenset(point.run.model.eos_token_ids),
-        on_progress=lambda now: work.progress.measuring(point, now.elapsed_s, stop.expected_s, f"{now.finished} done"),
+        on_progress=lambda now: work.progress.measuring(
+            point,
+            elapsed_s=now.elapsed_s,
+            expected_s=stop.expected_s,
+            in_flight=now.in_flight,
+            finished=now.finished,
+            output_tokens=now.output_tokens,
+        ),
+        on_reading=work.progress.counters,
     )
     if work.around:
         await work.around.may_save(measured.aborted)
@@ -291,28 +295,18 @@ def _score(work: _Work, point: Point) -> PointResult:
     return result
 
 
-def _score_leftovers(work: _Work, points: Sequence[Point]) -> list[Point]:
+def _score_leftovers(work: _Work) -> None:
     """Score points whose raw files an interrupted harness left; the others still need a server."""
-    for point in points:
+    for point in work.missing():
         if work.files(point).measured:
             _score(work, point)
-    return [point for point in points if not work.files(point).done]
 
 
-async def _settle(server: Server) -> None:
-    """Wait until the server has let go of the last point's requests: they would run beside the next one's.
-
-    A prefix cache that is on is emptied, so that every point starts alike.
-    """
-    deadline = asyncio.get_running_loop().time() + _SETTLE_LIMIT_S
-    while not server.died.is_set() and asyncio.get_running_loop().time() < deadline:
-        counters = await server.counters()
-        if not counters.running and not counters.waiting:
-            break
-        await asyncio.sleep(_SETTLE_LOOK_S)
-    else:
-        logger.warning("%s: requests of the last point are still running", server.endpoint.base_url)
-    await server.reset_prefix_cache()
+def _cells(folder: Path, asked: Sequence[Point]) -> list[tuple[Point, Cell]]:
+    """Where the points stand that this call is about."""
+    names = {(point.run.key, point.folder) for point in asked}
+    points = status.read(folder).points
+    return [(each.point, each.cell) for each in points if (each.point.run.key, each.point.folder) in names]
 
 
 def _selected(points: Sequence[Point], only: str | None) -> list[Point]:

@@ -62,6 +62,7 @@ async def measure(
     died: asyncio.Event | None = None,
     eos_ids: frozenset[int] = frozenset(),
     on_progress: Callable[[Progress], None] | None = None,
+    on_reading: Callable[[EngineCounters], None] | None = None,
     drain: bool = False,
     stall_s: float = STALL_S,
 ) -> Measurement:
@@ -76,6 +77,7 @@ async def measure(
         died: set when the server's process has ended; the load is then given up at once.
         eos_ids: token ids that end a text; with them the first end that was forced past is recorded.
         on_progress: called a few times a second.
+        on_reading: called with each reading of the server's counters.
         drain: let requests in flight run out after the stop, so that counters run from idle to idle.
         stall_s: longest silence within one request.
     """
@@ -86,7 +88,7 @@ async def measure(
     heart = Heartbeat()
     async with aiohttp.ClientSession() as http, HttpClient(url, endpoint.headers, stall_s=stall_s) as client:
         pool = Pool(client, jobs, point.concurrency, record)
-        async with Poller(partial(engine.counters, http, endpoint)) as poller, heart:
+        async with Poller(partial(engine.counters, http, endpoint), on_reading=on_reading) as poller, heart:
             with undisturbed() as realtime:
                 aborted = await pool.run(stop, died=died, drain=drain, on_progress=on_progress)
     return Measurement(

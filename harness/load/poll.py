@@ -23,15 +23,20 @@ Read = Callable[[], Awaitable[EngineCounters]]
 class Poller:
     """`async with Poller(read) as poller:` reads on entry, then every period, then once more on leaving.
 
+    Each reading is also handed to `on_reading`.
+
     Attributes:
         readings: in order of time.
         failures: what was said by each reading that failed.
     """
 
-    def __init__(self, read: Read, period_s: float = _PERIOD_S) -> None:
+    def __init__(
+        self, read: Read, period_s: float = _PERIOD_S, on_reading: Callable[[EngineCounters], None] | None = None
+    ) -> None:
         self.readings: list[EngineCounters] = []
         self.failures: list[str] = []
         self._read = read
+        self._on_reading = on_reading
         self._period_s = period_s
         self._task: asyncio.Task[None] | None = None
 
@@ -62,6 +67,10 @@ class Poller:
     async def _once(self) -> None:
         try:
             async with asyncio.timeout(_LIMIT_S):
-                self.readings.append(await self._read())
+                reading = await self._read()
         except _FAULTS as error:
             self.failures.append(f"{type(error).__name__}: {error}")
+            return
+        self.readings.append(reading)
+        if self._on_reading is not None:
+            self._on_reading(reading)

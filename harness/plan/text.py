@@ -34,6 +34,9 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"{starts} server starts, {starts * len(sweep.concurrencies)} points"
     if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.refine_pct is not None:
         yield f"and those that refine_pct: {sweep.concurrency.refine_pct:g} adds between them"
+    if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.targets:
+        targets = ", ".join(f"{target:g}" for target in sweep.concurrency.targets)
+        yield f"and for each arm those that come nearest to {targets} tok/s/user"
     if sweep.demo:
         yield "demo: short windows, to look at; no verdict comes of it"
 

@@ -26,7 +26,7 @@ from harness.errors import ResultsError, UserError
 from harness.plan import PlannedRun, plan
 from harness.plan.guess import Guess, total
 from harness.rundir import PointDir, SweepDir, atomic
-from harness.spec import Cluster, GpuNodes, Point, Run, Sweep, expand
+from harness.spec import Cluster, GpuNodes, Ladder, Point, Run, Sweep, expand
 
 SPARE = 1.25
 """Times the longest guess: a job that is cut off costs more than one that asks for too much."""
@@ -159,6 +159,11 @@ def elements_of(sweep: Sweep, cluster: Cluster, *, time_min: int | None = None) 
     Raises:
         UserError: the site can't run the sweep, or nobody can tell for how long.
     """
+    if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.adaptive:
+        raise UserError(
+            "concurrency: a cluster's job is fixed when it is submitted, and this ladder adds points to itself; "
+            "list the concurrencies, or leave out refine_pct and targets"
+        )
     planned = {planned.run.key: planned for planned in plan(sweep).runs}
     launches = groupby(expand(sweep), key=lambda point: point.launch)
     parts = [part for _, points in launches for part in _pairs(points)]

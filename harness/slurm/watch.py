@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import ClusterSilent
+from harness.progress.grid import Cell
 from harness.slurm import queue
-from harness.status import State, read, render
+from harness.status import read, render
 
 PAUSE_S = 5.0
 CLEAR = "\x1b[H\x1b[2J"
@@ -29,7 +30,7 @@ def watched(folder: Path) -> Iterator[str]:
 
 def _goes_on(folder: Path) -> bool:
     status = read(folder)
-    if not status.having(State.LEFT, State.RUNNING, State.SAVED):
+    if not status.having(Cell.LEFT, Cell.RUNNING, Cell.SAVED):
         return False
     try:
         return not queue.was_submitted(folder) or queue.is_active(folder)

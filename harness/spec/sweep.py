@@ -11,29 +11,43 @@ from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettin
 
 
 class Ladder(Spec):
-    """Concurrencies by doubling between two ends, then refined where the curve would move by more than asked."""
+    """Concurrencies between two ends, and what is added where the first results call for it.
+
+    Attributes:
+        refine_pct: points are added until interpolation between them errs by no more than this, %.
+        targets: interactivities, tok/s/user, beside which each arm gets a point.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
     from_: Annotated[int, Field(gt=0, alias="from")]
     to: Positive
     refine_pct: Annotated[float, Field(gt=0)] | None = None
+    targets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Sequence] = ()
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _possible(self) -> Self:
         if self.to < self.from_:
             raise ValueError(f"to: {self.to} lies below from: {self.from_}")
+        if self.targets and self.refine_pct is not None:
+            raise ValueError("refine_pct and targets: each adds points by a rule of its own; leave one out")
         return self
 
     @property
+    def adaptive(self) -> bool:
+        """Whether results add points to the steps."""
+        return self.refine_pct is not None or bool(self.targets)
+
+    @property
     def steps(self) -> tuple[int, ...]:
-        """The ladder before refinement: from, 2 from, 4 from, ..., to."""
-        doubled = []
+        """The ladder before anything is added: doubling, from first to last; quadrupling where there are targets."""
+        factor = 4 if self.targets else 2
+        steps = []
         value = self.from_
         while value < self.to:
-            doubled.append(value)
-            value *= 2
-        return (*doubled, self.to)
+            steps.append(value)
+            value *= factor
+        return (*steps, self.to)
 
 
 class WindowSpec(Spec):
@@ -236,16 +250,22 @@ def _twice(key: str, values: Iterable[object]) -> Iterator[str]:
         seen.append(value)
 
 
-def expand(sweep: Sweep) -> tuple[Point, ...]:
+def expand(sweep: Sweep, added: Mapping[str, Iterable[int]] | None = None) -> tuple[Point, ...]:
     """All points in measuring order.
 
-    Arms alternate over launches (Off first, then MTP first), so that neither owns the warm machine. Within a launch
-    concurrency goes up: each point is a few minutes, and the short ones tell early whether anything is wrong.
+    Arms alternate over launches (Off first, then MTP first), so that neither owns the warm machine. Within the first
+    launch concurrency goes up: each point is a few minutes, and the short ones tell early whether anything is wrong.
+    Within the next it goes down, and so on: what heats up or fills during a launch is then not taken for concurrency.
+
+    Args:
+        sweep: what is asked.
+        added: concurrencies beyond the sweep's own, by Run.key.
     """
     runs = sweep.all_runs()
+    users = {run.key: sorted({*sweep.concurrencies, *(added or {}).get(run.key, ())}) for run in runs}
     return tuple(
         Point(run=run, workload=sweep.workload, concurrency=concurrency, launch=launch)
         for launch in range(sweep.launches)
         for run in (runs if launch % 2 == 0 else runs[::-1])
-        for concurrency in sweep.concurrencies
+        for concurrency in (users[run.key] if launch % 2 == 0 else users[run.key][::-1])
     )

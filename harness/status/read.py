@@ -4,30 +4,19 @@
 was killed. Starts nothing, holds nothing, writes nothing; knows of no queue.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
-from harness import config
+from harness import config, ladder
 from harness.errors import ResultsError
 from harness.now import Now, read_note
 from harness.plan.guess import Guess, expected_of, point_s, ready_s, total
+from harness.progress.grid import Cell
 from harness.rundir import PointDir, SweepDir, read_json
-from harness.spec import Point, Run, Sweep, expand
+from harness.spec import Point, Run, Sweep
 from harness.units import NS_PER_S
-
-
-class State(StrEnum):
-    """Where a point stands; SAVED has raw samples and no row yet: the next `run` scores it without a server."""
-
-    DONE = "done"
-    WARNED = "done, with warnings"
-    INVALID = "invalid"
-    RUNNING = "running"
-    SAVED = "not scored yet"
-    LEFT = "left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +24,13 @@ class PointStatus:
     """One point.
 
     Attributes:
+        cell: where it stands; SAVED has raw samples and no row yet: the next `run` scores it without a server.
         invalid, warnings: codes of its row.
         took_s: about how long it was measured; None before it is done, or where nothing was steady.
     """
 
     point: Point
-    state: State
+    cell: Cell
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     took_s: float | None = None
@@ -70,9 +60,9 @@ class Status:
     servers: tuple[Server, ...]
     left_s: Guess
 
-    def having(self, *states: State) -> tuple[PointStatus, ...]:
+    def having(self, *states: Cell) -> tuple[PointStatus, ...]:
         """Points in one of these states, in measuring order."""
-        return tuple(each for each in self.points if each.state in states)
+        return tuple(each for each in self.points if each.cell in states)
 
 
 def read(folder: Path) -> Status:
@@ -86,7 +76,7 @@ def read(folder: Path) -> Status:
         raise ResultsError(f"{folder}: no sweep.lock.yaml, so no results of `mtpbench run`; name its results folder")
     sweep = config.load(results.lock)
     notes = {run.key: _notes(results, run) for run in sweep.all_runs()}
-    points = tuple(_point(results, point, notes[point.run.key]) for point in expand(sweep))
+    points = tuple(_point(results, point, notes[point.run.key]) for point in ladder.points(sweep, results))
     return Status(
         folder=folder,
         sweep=sweep,
@@ -112,15 +102,15 @@ def _point(results: SweepDir, point: Point, notes: Mapping[int, Now]) -> PointSt
     if files.done:
         return _done(point, files)
     if any(now.lasts and now.point == point.folder for now in notes.values()):
-        return PointStatus(point=point, state=State.RUNNING)
-    return PointStatus(point=point, state=State.SAVED if files.measured else State.LEFT)
+        return PointStatus(point=point, cell=Cell.RUNNING)
+    return PointStatus(point=point, cell=Cell.SAVED if files.measured else Cell.LEFT)
 
 
 def _done(point: Point, files: PointDir) -> PointStatus:
     row = files.row()
     invalid, warnings = (_codes(row.get(name)) for name in ("invalid", "warnings"))
-    state = State.INVALID if invalid else State.WARNED if warnings else State.DONE
-    return PointStatus(point=point, state=state, invalid=invalid, warnings=warnings, took_s=_took_s(files))
+    cell = Cell.of_row(invalid, warnings)
+    return PointStatus(point=point, cell=cell, invalid=invalid, warnings=warnings, took_s=_took_s(files))
 
 
 def _codes(value: object) -> tuple[str, ...]:
@@ -137,8 +127,8 @@ def _took_s(files: PointDir) -> float | None:
 
 def _left_s(sweep: Sweep, points: Sequence[PointStatus], notes: Sequence[Now]) -> Guess:
     """What is left of the points and of the starts, less what is under way has had already."""
-    waiting = [each for each in points if each.state in (State.LEFT, State.RUNNING)]
-    up = {(each.point.run.key, each.point.launch) for each in waiting if each.state is State.RUNNING}
+    waiting = [each for each in points if each.cell in (Cell.LEFT, Cell.RUNNING)]
+    up = {(each.point.run.key, each.point.launch) for each in waiting if each.cell is Cell.RUNNING}
     starts = {(each.point.run.key, each.point.launch): each.point.run for each in waiting}
     measuring = total(_point_s(sweep, each.point, points) for each in waiting)
     starting = total(_ready_s(run, notes) for launch, run in starts.items() if launch not in up)
@@ -160,11 +150,3 @@ def _ready_s(run: Run, notes: Sequence[Now]) -> Guess:
     """As long as other starts took, or else as planned."""
     took = [now.ready_s for now in notes if now.ready_s is not None]
     return Guess(min(took), max(took)) if took else ready_s(run)
-
-
-def by_launch(status: Status) -> Iterator[tuple[Run, int, tuple[PointStatus, ...]]]:
-    """Points of each arm and launch, arms as the sweep names them, concurrency rising."""
-    for run in status.sweep.all_runs():
-        for launch in range(status.sweep.launches):
-            mine = [each for each in status.points if (each.point.run.key, each.point.launch) == (run.key, launch)]
-            yield run, launch, tuple(sorted(mine, key=lambda each: each.point.concurrency))

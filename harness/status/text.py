@@ -4,69 +4,45 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from harness.checks import CHECKS
-from harness.progress import name_of
-from harness.status.read import PointStatus, State, Status, by_launch
+from harness.progress.grid import Cell, grid, name_of
+from harness.status.read import PointStatus, Status
 from harness.units import duration
 
-CELL = {
-    State.DONE: "ok",
-    State.WARNED: "ok*",
-    State.INVALID: "BAD",
-    State.RUNNING: "now",
-    State.SAVED: "raw",
-    State.LEFT: ".",
-}
 MOST_REASONS = 8
 """Lines of what went wrong; all of it stands in points.jsonl."""
 
 
 def render(status: Status) -> str:
     """The whole screen; no line break at the end."""
-    blocks = (_head(status), _grid(status), _servers(status), _wrong(status))
+    blocks = (_head(status), grid((each.point, each.cell) for each in status.points), _servers(status), _wrong(status))
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if block)
 
 
 def _head(status: Status) -> Iterator[str]:
     sweep = status.sweep
     counts = {
-        "done": len(status.having(State.DONE, State.WARNED)),
-        "invalid": len(status.having(State.INVALID)),
-        "running": len(status.having(State.RUNNING)),
-        "not scored yet": len(status.having(State.SAVED)),
-        "left": len(status.having(State.LEFT)),
+        "done": len(status.having(Cell.DONE, Cell.WARNED)),
+        "invalid": len(status.having(Cell.INVALID)),
+        "running": len(status.having(Cell.RUNNING)),
+        "not scored yet": len(status.having(Cell.SAVED)),
+        "left": len(status.having(Cell.LEFT)),
     }
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     yield f"{sweep.name}: {sweep.model.label} on {sweep.gpu.label}, {sweep.engine.name}"
     yield f"{len(status.points)} points: {said}"
-    yield from _left(status)
+    left = time_left(status)
+    yield from filter(None, [left if status.servers or not left else f"{left}; nothing is running now"])
 
 
-def _left(status: Status) -> Iterator[str]:
+def time_left(status: Status) -> str:
+    """How long the rest will take, as a person says it; empty when nothing is left."""
     low, high = status.left_s.low, status.left_s.high
-    if not status.having(State.RUNNING, State.LEFT):
-        return
+    if not status.having(Cell.RUNNING, Cell.LEFT):
+        return ""
     if low is None or high is None:
-        yield f"time left: unknown, {status.left_s.reason}"
-        return
-    span = duration(low) if duration(low) == duration(high) else f"{duration(low)} to {duration(high)}"
-    yield f"time left: about {span}" + ("" if status.servers else ", once it is started again: nothing is running")
-
-
-def _grid(status: Status) -> Iterator[str]:
-    """A line for each launch of each arm, a column for each concurrency."""
-    columns = sorted({each.point.concurrency for each in status.points})
-    rows = [["", "launch", *(f"c{concurrency}" for concurrency in columns)]]
-    arm = ""
-    for run, launch, points in by_launch(status):
-        cells = {each.point.concurrency: CELL[each.state] for each in points}
-        label = run.mtp.label if run.key != arm else ""
-        rows.append([label, str(launch + 1), *(cells.get(concurrency, "") for concurrency in columns)])
-        arm = run.key
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    yield from ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
-    used = {each.state for each in status.points}
-    legend = "; ".join(f"{cell} {state.value}" for state, cell in CELL.items() if state in used - {State.DONE})
-    yield from filter(None, [legend])
+        return f"time left unknown: {status.left_s.reason}"
+    said = duration(low) if duration(low) == duration(high) else f"{duration(low)} to {duration(high)}"
+    return f"about {said} left"
 
 
 def _servers(status: Status) -> Iterator[str]:
@@ -80,8 +56,8 @@ def _servers(status: Status) -> Iterator[str]:
 def _wrong(status: Status) -> Iterator[str]:
     """Invalid points with what that means, then warnings, each code once with the points that have it."""
     for title, states, of in (
-        ("invalid", (State.INVALID,), "invalid"),
-        ("warning", (State.INVALID, State.WARNED), "warnings"),
+        ("invalid", (Cell.INVALID,), "invalid"),
+        ("warning", (Cell.INVALID, Cell.WARNED), "warnings"),
     ):
         found: dict[str, list[PointStatus]] = {}
         for each in status.having(*states):

@@ -5,7 +5,20 @@ import asyncio
 import pytest
 
 from harness.checks import CHECKS
-from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Sweep, Vendor, WindowSpec, Workload
+from harness.spec import (
+    EngineSpec,
+    Gpu,
+    Ladder,
+    Model,
+    Mtp,
+    Parallel,
+    Run,
+    ServerSettings,
+    Sweep,
+    Vendor,
+    WindowSpec,
+    Workload,
+)
 from harness.sweep import run_sweep
 
 QUICK = """
@@ -128,3 +141,18 @@ def test_every_code_is_raised_by_something():
     raised = {code for *_, codes in BAD.values() for code in codes}
 
     assert set(CHECKS) == raised | RAISED_IN_VIRTUAL_TIME
+
+
+STEEP = QUICK.replace("per_position_s: 0.00001", "per_position_s: 0.002")
+
+
+def test_a_sweep_with_a_target_measures_beside_it_and_compares_there(tmp_path):
+    (tmp_path / "quick.yaml").write_text(STEEP)
+    # Off gives 1 / (0.008 + 0.002 c) tok/s/user, so 83 at two users.
+    ladder = Ladder.model_validate({"from": 1, "to": USERS, "targets": [83.0]})
+    runs = (run_of(tmp_path, OFF, ()),)
+    sweep = sweep_of("homing", runs).model_copy(update={"concurrency": ladder})
+    rows = asyncio.run(run_sweep(sweep, tmp_path / "out"))
+
+    assert [1, 2, 4] == sorted(row["concurrency"] for row in rows)
+    assert {1} == {row["attempt"] for row in rows}

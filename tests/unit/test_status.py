@@ -7,10 +7,10 @@ import pytest
 
 from harness import config, now, status
 from harness.errors import ResultsError
+from harness.progress.grid import Cell
 from harness.records import Window
 from harness.rundir import SweepDir, read_json, write_json
 from harness.spec import expand
-from harness.status import State
 from harness.units import NS_PER_S
 
 
@@ -43,15 +43,15 @@ def finish(results, point, *, invalid=(), warnings=(), window_s=10):
 
 
 def states(found):
-    return [each.state for each in found.points]
+    return [each.cell for each in found.points]
 
 
 def test_a_folder_that_nobody_has_begun_is_all_left_with_a_planned_time(results, tmp_path):
     found = status.read(tmp_path)
 
-    assert {State.LEFT} == set(states(found))
+    assert {Cell.LEFT} == set(states(found))
     assert 0 < found.left_s.low < found.left_s.high
-    assert "once it is started again: nothing is running" in status.render(found)
+    assert "nothing is running now" in status.render(found)
 
 
 def test_points_are_told_apart_by_their_rows(results, sweep, tmp_path):
@@ -64,8 +64,8 @@ def test_points_are_told_apart_by_their_rows(results, sweep, tmp_path):
     files.requests.touch()
     found = status.read(tmp_path)
 
-    assert [State.DONE, State.WARNED, State.INVALID, State.SAVED] == states(found)[:4]
-    assert {State.LEFT} == set(states(found)[4:])
+    assert [Cell.DONE, Cell.WARNED, Cell.INVALID, Cell.SAVED] == states(found)[:4]
+    assert {Cell.LEFT} == set(states(found)[4:])
     said = status.render(found)
     assert f"invalid not_steady: off c{bad.concurrency} launch 1" in said
     assert "warning capped" in said
@@ -79,8 +79,8 @@ def test_what_this_process_measures_is_running_until_it_says_otherwise(results, 
     now.leave_note(attempt, point.launch, "stopped", ready_s=3.0)
     afterwards = status.read(tmp_path)
 
-    assert (State.RUNNING, 1) == (states(while_it_runs)[0], len(while_it_runs.servers))
-    assert (State.LEFT, 0) == (states(afterwards)[0], len(afterwards.servers))
+    assert (Cell.RUNNING, 1) == (states(while_it_runs)[0], len(while_it_runs.servers))
+    assert (Cell.LEFT, 0) == (states(afterwards)[0], len(afterwards.servers))
 
 
 @pytest.mark.parametrize("changed", [{"pid_started": 1}, {"boot": "another"}])
@@ -90,7 +90,7 @@ def test_a_note_that_a_killed_harness_left_is_not_believed(results, sweep, tmp_p
     now.leave_note(attempt, point.launch, "measuring", point=point.folder)
     write_json(attempt.now, read_json(attempt.now) | changed)
 
-    assert State.LEFT == states(status.read(tmp_path))[0]
+    assert Cell.LEFT == states(status.read(tmp_path))[0]
 
 
 def test_a_note_from_another_machine_is_believed(results, sweep, tmp_path):
@@ -99,7 +99,7 @@ def test_a_note_from_another_machine_is_believed(results, sweep, tmp_path):
     now.leave_note(attempt, point.launch, "measuring", point=point.folder)
     write_json(attempt.now, read_json(attempt.now) | {"host": "elsewhere", "boot": "another"})
 
-    assert State.RUNNING == states(status.read(tmp_path))[0]
+    assert Cell.RUNNING == states(status.read(tmp_path))[0]
 
 
 def test_the_time_left_is_what_the_same_points_took_before(results, sweep, tmp_path):

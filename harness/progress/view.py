@@ -1,0 +1,102 @@
+"""The process that draws: messages on stdin, the live view on stderr. `python -m harness.progress.view` starts it.
+
+It ends when stdin does, so it never outlives the harness, and it gives way to everything else on the machine.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.progress.messages import Line, Message, Scene, Under, decode
+from harness.units import duration
+
+REDRAWS_A_SECOND = 2
+BAR = 24
+
+
+class View:
+    """What was told last, as rich draws it."""
+
+    def __init__(self) -> None:
+        self._scene: Scene | None = None
+        self._under: Under | None = None
+        self._told_s = time.monotonic()
+        self._started_s = time.monotonic()
+
+    def tell(self, message: Scene | Under) -> None:
+        """Take in what has changed."""
+        if isinstance(message, Scene):
+            self._scene = message
+        else:
+            self._under, self._told_s = message, time.monotonic()
+
+    def __rich__(self) -> Group:
+        return Group(*self._parts())
+
+    def _parts(self) -> Iterable[Table | Text]:
+        bars = Table.grid(padding=(0, 1))
+        if self._scene is not None:
+            yield Text()
+            yield from map(_line, self._scene.rows)
+            done = f"{self._scene.done} of {self._scene.total} points"
+            bars.add_row(done, _bar(self._scene.done, self._scene.total), self._times())
+        if self._under is not None:
+            # Messages come once a second: in between, and while a server is starting, the clock goes on here.
+            done_s = self._under.done_s + time.monotonic() - self._told_s
+            said = f"{_whole(done_s)} of about {_whole(self._under.expected_s)}"
+            bars.add_row(self._under.label, _bar(done_s, self._under.expected_s), said)
+        yield bars
+        if self._under is not None:
+            yield _line(self._under.figures)
+
+    def _times(self) -> str:
+        assert self._scene is not None
+        running = f"{_whole(time.monotonic() - self._started_s)} so far"
+        return f"{running}, {self._scene.left}" if self._scene.left else running
+
+
+def _line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _bar(done: float, total: float) -> ProgressBar:
+    """Nothing is over before its line is printed: an overrun stays just short of full."""
+    return ProgressBar(total=max(total, 1e-9), completed=min(done, 0.99 * total), width=BAR)
+
+
+def _whole(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else duration(seconds)
+
+
+def draw(lines: Iterable[bytes]) -> None:
+    """Show what the lines tell until they end."""
+    view = View()
+    with Live(
+        view, console=Console(stderr=True), refresh_per_second=REDRAWS_A_SECOND, transient=True, redirect_stdout=False
+    ) as live:
+        for line in lines:
+            message: Message = decode(line)
+            if isinstance(message, Line):
+                live.console.print(message.text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                view.tell(message)
+
+
+def main() -> None:
+    """Until the harness closes the pipe; Ctrl-C is the harness's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(19)
+    draw(sys.stdin.buffer)
+
+
+if __name__ == "__main__":
+    main()
