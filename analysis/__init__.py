@@ -12,6 +12,7 @@ Reads results, ours or public ones; starts nothing and measures nothing. Of `har
        diff         in what two arms differ besides MTP
        evidence     was MTP really on
        curve        levels -> Curve: throughput at a given interactivity
+       recorded     how far launches of a system differ, from earlier results
     4  spread       a Curve and its resampled twins
        contrast     two numbers -> their ratio, its interval, a verdict
     5  targets      both arms at one interactivity, or at one concurrency

@@ -26,6 +26,7 @@ def compare_text(
     view: str | None = None,
     prices: str | None = None,
     force: bool = False,
+    spread_from: Path | None = None,
     published: bool = False,
     output_format: str = "md",
 ) -> tuple[str, bool]:
@@ -38,6 +39,7 @@ def compare_text(
         view: matched or best-of-topologies.
         prices: a day, or a tier.
         force: compare arms that differ in more than MTP.
+        spread_from: results that tell how far launches of the same system differ.
         published: compute as the public dashboard did, see `analysis.published`.
         output_format: md, csv or json.
 
@@ -48,7 +50,7 @@ def compare_text(
         UserError: an option is wrong.
         ResultsError: a path can't be read.
     """
-    asked = options(at=at, pair=pair, view=view, prices=prices, force=force)
+    asked = options(at=at, pair=pair, view=view, prices=prices, force=force, spread_from=spread_from)
     if published:
         table, pages = load(paths), published_pages(paths)
         text = as_published(table, pages, at=asked.at, pair=pair, prices=prices, output_format=output_format)

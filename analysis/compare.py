@@ -12,11 +12,12 @@ from analysis.choices import Choice, choices
 from analysis.comparison import Comparison, compare
 from analysis.contrast import TIE_MARGIN
 from analysis.diff import diff
-from analysis.facts import gpu_of
+from analysis.facts import gpu_of, targets_asked
 from analysis.importers.report import REASONS
 from analysis.pairing import find
-from analysis.pairs import BEST, MATCHED, Asked, Lonely, Pair, View
+from analysis.pairs import BEST, MATCHED, Asked, Lonely, Pair, Question, View
 from analysis.rates import Wanted, rates, wanted
+from analysis.recorded import LaunchSpread, launch_spread
 from analysis.rows import OLDER, Row, Table, Unusable, load
 from harness.errors import NotComparable, UserError
 
@@ -26,12 +27,14 @@ class Options:
     """What the user asks for beyond the paths.
 
     Attributes:
-        at: interactivities, tok/s/user; None for a quarter, half and three quarters of each overlap.
+        at: interactivities, tok/s/user; None for those that the sweep homed in on, or else a quarter, half and three
+            quarters of each overlap.
         pair: glob over pair keys; None for all.
         view: None for the matched view, and the best of topologies where that can't speak.
         prices: see `rates.wanted`.
         force: compare arms that differ in more than MTP all the same.
         margin: within which arms are tied, relative.
+        spread_from: results that tell how far launches of the same system differ, for arms that have one.
     """
 
     at: tuple[float, ...] | None = None
@@ -40,6 +43,7 @@ class Options:
     prices: str | None = None
     force: bool = False
     margin: float = TIE_MARGIN
+    spread_from: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def options(
     view: str | None = None,
     prices: str | None = None,
     force: bool = False,
+    spread_from: Path | None = None,
 ) -> Options:
     """Options from what a command line says.
 
@@ -85,7 +90,14 @@ def options(
     known: dict[str, View] = {MATCHED: MATCHED, BEST: BEST}
     if view is not None and view not in known:
         raise UserError(f"--view {view}: there are {' and '.join(known)}")
-    return Options(at=_places(at), pair=pair, view=known[view] if view else None, prices=prices, force=force)
+    return Options(
+        at=_places(at),
+        pair=pair,
+        view=known[view] if view else None,
+        prices=prices,
+        force=force,
+        spread_from=spread_from,
+    )
 
 
 def compare_paths(paths: Sequence[Path], options: Options | None = None) -> Report:
@@ -106,10 +118,11 @@ def compare_table(table: Table, options: Options) -> Report:
     """
     want = wanted(options.prices)
     asked, lonely = find(table)
+    recorded = _recorded(options.spread_from, asked)
     comparisons: list[Comparison] = []
     refused: list[Refused] = []
     for each in asked:
-        _answer(each, options, want, comparisons, refused)
+        _answer(each, options, want, recorded.get(each.question), comparisons, refused)
     return Report(
         comparisons=tuple(comparisons),
         refused=tuple(refused),
@@ -130,21 +143,41 @@ def _places(text: str | None) -> tuple[float, ...] | None:
     return places
 
 
+def _recorded(path: Path | None, asked: Sequence[Asked]) -> dict[Question, LaunchSpread]:
+    if path is None:
+        return {}
+    rows = load([path]).rows
+    told = {each.question: launch_spread(rows, each.question) for each in asked}
+    known = {question: spread for question, spread in told.items() if spread is not None}
+    if not known:
+        raise UserError(
+            f"--spread-from {path}: holds no Run of the same model, GPU, precision and engine with two launches or more"
+        )
+    return known
+
+
 def _answer(
-    asked: Asked, options: Options, want: Wanted, comparisons: list[Comparison], refused: list[Refused]
+    asked: Asked,
+    options: Options,
+    want: Wanted,
+    recorded: LaunchSpread | None,
+    comparisons: list[Comparison],
+    refused: list[Refused],
 ) -> None:
     """Add the comparisons that answer one question, or the reasons why there is none."""
     spoken = False
     if options.view != BEST:
         for pair in asked.matched:
-            made = _compared(pair, options, want, refused)
+            made = _compared(pair, options, want, recorded, refused)
             comparisons += made
             spoken = spoken or any(not comparison.small_overlap for comparison in made)
     if options.view == BEST or (options.view is None and not spoken and asked.searched):
-        comparisons += _compared(asked.best, options, want, refused)
+        comparisons += _compared(asked.best, options, want, recorded, refused)
 
 
-def _compared(pair: Pair, options: Options, want: Wanted, refused: list[Refused]) -> list[Comparison]:
+def _compared(
+    pair: Pair, options: Options, want: Wanted, recorded: LaunchSpread | None, refused: list[Refused]
+) -> list[Comparison]:
     """The comparison, or nothing where the key is not asked for or the pair is refused."""
     if not fnmatch.fnmatch(pair.key, options.pair or "*"):
         return []
@@ -156,7 +189,8 @@ def _compared(pair: Pair, options: Options, want: Wanted, refused: list[Refused]
         refused.append(Refused(pair.key, str(error), error.fields))
         return []
     of_gpu = rates(pair.question.gpu, gpu_of(pair.mtp.rows[0]), want)
-    return [compare(pair, differences, of_gpu, at=options.at, margin=options.margin)]
+    at = options.at or targets_asked(pair.mtp.rows[0])
+    return [compare(pair, differences, of_gpu, at=at, margin=options.margin, recorded=recorded)]
 
 
 def _left_out(table: Table, asked: Sequence[Asked], lonely: Sequence[Lonely]) -> Iterator[Unusable]:

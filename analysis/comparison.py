@@ -13,6 +13,7 @@ from analysis.evidence import Drafts, Evidence, evidence
 from analysis.flags import Flag, of_curves, of_pair, of_places, stamps_of, within_launch
 from analysis.pairs import MATCHED, Pair
 from analysis.rates import Rates
+from analysis.recorded import LaunchSpread
 from analysis.spread import Spread, spread
 from analysis.targets import SameConcurrency, Target, default_targets, same_concurrency, targets
 from analysis.understand import Crossover, crossovers
@@ -28,6 +29,7 @@ class Comparison:
         same_concurrency: as measured; empty in the best-of-topologies view, where concurrencies are of other servers.
         stamps: what every number of it must carry.
         margin: within which arms are tied, relative.
+        recorded: how far launches of the system differ, where an arm has one and that was recorded earlier.
     """
 
     pair: Pair
@@ -43,6 +45,7 @@ class Comparison:
     stamps: tuple[str, ...]
     flags: tuple[Flag, ...]
     margin: float = TIE_MARGIN
+    recorded: LaunchSpread | None = None
 
     @property
     def outliers(self) -> tuple[Outlier, ...]:
@@ -57,7 +60,7 @@ class Comparison:
     @property
     def within_launch(self) -> bool:
         """Whether intervals leave out what a restart changes."""
-        return within_launch(self.pair)
+        return within_launch(self.pair) and self.recorded is None
 
     def verdict_at(self, target: Target) -> Verdict | None:
         """What may be said at one interactivity; None for a demo."""
@@ -91,7 +94,13 @@ class Comparison:
 
 
 def compare(
-    pair: Pair, diff: Diff, rates: Rates, *, at: Sequence[float] | None = None, margin: float = TIE_MARGIN
+    pair: Pair,
+    diff: Diff,
+    rates: Rates,
+    *,
+    at: Sequence[float] | None = None,
+    margin: float = TIE_MARGIN,
+    recorded: LaunchSpread | None = None,
 ) -> Comparison:
     """The comparison of a pair that may be compared.
 
@@ -101,13 +110,15 @@ def compare(
         rates: of the pair's GPU.
         at: interactivities, tok/s/user; None for a quarter, half and three quarters of the overlap.
         margin: of a tie, relative.
+        recorded: how far launches of the system differ, for an arm with one.
     """
-    mtp, off = (spread(curve(side.levels, pair.view)) for side in (pair.mtp, pair.off))
+    recorded = recorded if within_launch(pair) else None
+    mtp, off = (spread(curve(side.levels, pair.view), recorded) for side in (pair.mtp, pair.off))
     shared = overlap(mtp.curve, off.curve)
     places = sorted(at) if at is not None else default_targets(shared) if shared else ()
-    within = within_launch(pair)
+    within = within_launch(pair) and recorded is None
     found = targets(mtp, off, places, rates, within_launch=within) if places else ()
-    matched = same_concurrency(pair, rates, within_launch=within) if pair.view == MATCHED else ()
+    matched = same_concurrency(pair, rates, within_launch=within, recorded=recorded) if pair.view == MATCHED else ()
     signs = evidence(pair)
     return Comparison(
         pair=pair,
@@ -121,6 +132,7 @@ def compare(
         crossovers=crossovers(mtp, off),
         evidence=signs,
         stamps=stamps_of(pair),
-        flags=(*of_pair(pair, diff, signs), *of_curves(mtp.curve, off.curve), *of_places(found, matched)),
+        flags=(*of_pair(pair, diff, signs, recorded), *of_curves(mtp.curve, off.curve), *of_places(found, matched)),
         margin=margin,
+        recorded=recorded,
     )

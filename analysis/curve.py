@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.pairs import BEST, Level, View
-from analysis.rows import X, Y
+from analysis.rows import OUTPUT, X, Y
 from harness.front import beaten_by, falling, front, spline, where_falling
 
 Float = NDArray[np.float64]
 
-OUTPUT = "output_tok_s_gpu"
 COLUMNS = (Y, OUTPUT, "input_tok_s_gpu", "ttft_s", "acceptance_length")
 """What can be read at an interactivity, besides concurrency and GPUs."""
 

@@ -13,6 +13,7 @@ every step is streamed, 113 with drafts give 1.5 to 2.6 and 1027 without give 0.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from analysis.pairs import Level, Pair, Side, days_apart
 from analysis.rows import X, Y
@@ -65,6 +66,20 @@ def evidence(pair: Pair) -> Evidence:
         return Evidence(Drafts.PROBABLY_NOT_USED, tuple(suspicions))
     in_use, because = _several_at_once(pair)
     return Evidence(Drafts.USED if in_use else Drafts.CANT_TELL, (because,))
+
+
+class Positions(NamedTuple):
+    """How often the draft at each position was accepted at one level, per verification step; None where not counted."""
+
+    level: Level
+    accepted: tuple[float | None, ...]
+
+
+def positions(side: Side) -> tuple[Positions, ...]:
+    """Acceptance by position at every level that counts it, in order of the levels."""
+    names = [f"acceptance_position_{index}" for index in range(max(side.arm.draft_tokens, 0))]
+    found = [Positions(level, tuple(level.mean(name) for name in names)) for level in side.levels]
+    return tuple(each for each in found if any(share is not None for share in each.accepted))
 
 
 def _coincide(pair: Pair) -> Iterable[str]:

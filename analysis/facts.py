@@ -7,7 +7,7 @@ from analysis.rows import Row
 from harness import config
 from harness.errors import ConfigError
 from harness.rundir import SweepDir
-from harness.spec import Gpu, Sweep
+from harness.spec import Gpu, Ladder, Sweep
 
 
 def gpu_of(row: Row) -> Gpu | None:
@@ -24,6 +24,13 @@ def is_moe(row: Row) -> bool | None:
     if sweep is not None and sweep.model.name == row.model:
         return sweep.model.moe
     return config.load_model(row.model).moe if row.model in config.known("model") else None
+
+
+def targets_asked(row: Row) -> tuple[float, ...] | None:
+    """Interactivities that the row's sweep homed in on, tok/s/user; None where it asked for none."""
+    sweep = _sweep(row.folder)
+    ladder = sweep.concurrency if sweep is not None else None
+    return tuple(sorted(ladder.targets)) or None if isinstance(ladder, Ladder) else None
 
 
 @cache

@@ -1,6 +1,7 @@
 """What a reader must know before he believes a number, one clause each."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from analysis.diff import LAST_DAY, Diff, Difference
 from analysis.evidence import Drafts, Evidence
 from analysis.facts import is_moe
 from analysis.pairs import Pair
+from analysis.recorded import LaunchSpread
 from analysis.targets import TTFT_APART, Reading, SameConcurrency, Target
 
 SMALL_OVERLAP = 0.25
@@ -46,7 +48,7 @@ def stamps_of(pair: Pair) -> tuple[str, ...]:
     return tuple(stamps)
 
 
-def of_pair(pair: Pair, diff: Diff, signs: Evidence) -> list[Flag]:
+def of_pair(pair: Pair, diff: Diff, signs: Evidence, recorded: LaunchSpread | None = None) -> list[Flag]:
     """What the pair itself makes doubtful."""
     flags = []
     if fields := diff.of("must equal"):
@@ -70,16 +72,33 @@ def of_pair(pair: Pair, diff: Diff, signs: Evidence) -> list[Flag]:
     flags += [Flag("far-in-time", f"last measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)]
     flags += [Flag("not-checked", note) for note in diff.notes]
     if within_launch(pair):
-        flags.append(_one_launch(pair))
+        flags.append(_one_launch(pair, recorded))
+    flags += _warnings(pair)
     return flags
+
+
+def _warnings(pair: Pair) -> list[Flag]:
+    """What the rows themselves warn of, with the places that have it."""
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for side in (pair.off, pair.mtp):
+        for row in side.rows:
+            for code in row.warnings:
+                found[code][f"{side.arm.label} c{row.concurrency}"] += 1
+    return [
+        Flag(code, ", ".join(f"{place} ({count}x)" if count > 1 else place for place, count in places.items()))
+        for code, places in found.items()
+    ]
 
 
 def _far(diff: Diff) -> list[Difference]:
     return [difference for difference in diff.of("circumstance") if difference.name == LAST_DAY]
 
 
-def _one_launch(pair: Pair) -> Flag:
+def _one_launch(pair: Pair, recorded: LaunchSpread | None) -> Flag:
     single = [side.arm.label for side in (pair.mtp, pair.off) if side.launches == 1]
+    if recorded is not None:
+        known = f"what a restart changes is known from {len(recorded.deviations)} launches recorded elsewhere"
+        return Flag("recorded-spread", f"{' and '.join(single)}: one launch; {known}")
     return Flag("one-launch", f"{' and '.join(single)}: one launch, so what a restart changes is in no interval")
 
 

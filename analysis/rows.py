@@ -22,7 +22,7 @@ POINTS = "points.jsonl"
 OLDER = "superseded"
 """Code of a public row whose line has a newer run: left out by the dashboard, a candidate here."""
 
-X, Y = "interactivity", "total_tok_s_gpu"
+X, Y, OUTPUT = "interactivity", "total_tok_s_gpu", "output_tok_s_gpu"
 
 
 class Topology(msgspec.Struct, frozen=True, order=True):

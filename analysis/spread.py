@@ -13,16 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.curve import OUTPUT, Curve
+from analysis.curve import Curve
 from analysis.pairs import Level
-from analysis.rows import Row, X, Y
+from analysis.recorded import SERIES, LaunchSpread
+from analysis.rows import OUTPUT, Row, Y
 from harness.front import falling
 from harness.stats import DRAWS, effective, launch_picks, t_quantile, two_level_means
 
 Float = NDArray[np.float64]
-
-SERIES = (X, Y, OUTPUT)
-"""Resampled jointly; the rest of a row has no blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +75,31 @@ class Spread:
         return unknown | {name: _errors(read[name], self.resampled) for name in (Y, OUTPUT) if name in read}
 
 
-def spread(curve: Curve, draws: int = DRAWS) -> Spread:
-    """The curve with its resampled twins; the same seed for every curve, so that the same rows give the same answer."""
-    fewest = min((resampled(level) for level in curve.knots), key=lambda found: found.worth)
+def spread(curve: Curve, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> Spread:
+    """The curve with its resampled twins; the same seed for every curve, so that the same rows give the same answer.
+
+    Args:
+        curve: as measured.
+        recorded: how far launches of the system differ, for levels that have one.
+        draws: how many twins.
+    """
+    fewest = min((resampled(level, recorded) for level in curve.knots), key=lambda found: found.worth)
     if fewest.pool < 2:
         return Spread(curve, None, fewest)
-    logs = np.stack([level_draws(level, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
+    logs = np.stack([level_draws(level, recorded, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
     columns = {name: logs[..., i] for i, name in enumerate(SERIES) if name in curve.log_y}
     return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), fewest)
 
 
-def level_errors(level: Level, draws: int = DRAWS) -> dict[str, Error | None]:
+def level_errors(level: Level, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> dict[str, Error | None]:
     """Error of each series at one level itself, where no curve is needed."""
-    found = resampled(level)
+    found = resampled(level, recorded)
     if found.pool < 2:
         return dict.fromkeys(SERIES)
-    return dict(zip(SERIES, _errors(level_draws(level, draws), found), strict=True))
+    return dict(zip(SERIES, _errors(level_draws(level, recorded, draws), found), strict=True))
 
 
-def resampled(level: Level) -> Resampled:
+def resampled(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
     """What an interval at one level rests on."""
     if len(level.rows) > 1:
         return Resampled(len(level.rows), len(level.rows))
@@ -103,19 +107,23 @@ def resampled(level: Level) -> Resampled:
     pool = blocks.shape[1]
     if pool < 2:
         return Resampled(pool, pool)
-    return Resampled(pool, min(effective(series) for series in blocks if np.isfinite(series).all()))
+    worth = min(effective(series) for series in blocks if np.isfinite(series).all())
+    return Resampled(pool, worth if recorded is None else min(worth, recorded.freedom + 1))
 
 
 @lru_cache(maxsize=512)
-def level_draws(level: Level, draws: int = DRAWS) -> Float:
+def level_draws(level: Level, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> Float:
     """Resampled ln of every series at one level, shape (draws, series); NaN for a series that the level lacks.
 
-    Kept, because Off's levels answer for every MTP arm.
+    An only launch is moved as recorded launches lie, by the same one at every level. Kept, because Off's levels answer
+    for every MTP arm.
     """
     picks = launch_picks(len(level.rows), draws)
     means = two_level_means([_blocks(row) for row in level.rows], picks, seed=level.concurrency)
     with np.errstate(invalid="ignore", divide="ignore"):
         logs: Float = np.log(means)
+    if recorded is not None and len(level.rows) == 1:
+        logs = logs + recorded.deviations[launch_picks(len(recorded.deviations), draws)[:, 0]]
     logs.setflags(write=False)
     return logs
 

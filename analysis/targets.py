@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.contrast import Ratio, ratio
-from analysis.curve import COLUMNS, OUTPUT, Curve, Float
+from analysis.curve import COLUMNS, Curve, Float
 from analysis.pairs import Level, Pair
 from analysis.rates import Rates
-from analysis.rows import X, Y
+from analysis.recorded import LaunchSpread
+from analysis.rows import OUTPUT, X, Y
 from analysis.spread import Error, Spread, level_errors
 
 QUARTERS = (0.25, 0.5, 0.75)
@@ -124,15 +125,19 @@ def targets(mtp: Spread, off: Spread, at: Sequence[float], rates: Rates, *, with
     return tuple(found)
 
 
-def same_concurrency(pair: Pair, rates: Rates, *, within_launch: bool) -> tuple[SameConcurrency, ...]:
+def same_concurrency(
+    pair: Pair, rates: Rates, *, within_launch: bool, recorded: LaunchSpread | None = None
+) -> tuple[SameConcurrency, ...]:
     """Both arms at every concurrency that both measured; for a pair of one topology."""
     off = {level.concurrency: level for level in pair.off.levels}
     shared = [(level, off[level.concurrency]) for level in pair.mtp.levels if level.concurrency in off]
-    return tuple(_same_concurrency(mtp, other, rates, within_launch) for mtp, other in shared)
+    return tuple(_same_concurrency(mtp, other, rates, within_launch, recorded) for mtp, other in shared)
 
 
-def _same_concurrency(mtp: Level, off: Level, rates: Rates, within_launch: bool) -> SameConcurrency:
-    errors = [level_errors(level) for level in (mtp, off)]
+def _same_concurrency(
+    mtp: Level, off: Level, rates: Rates, within_launch: bool, recorded: LaunchSpread | None
+) -> SameConcurrency:
+    errors = [level_errors(level, recorded) for level in (mtp, off)]
     readings = [_measured(level, error[Y], rates) for level, error in zip((mtp, off), errors, strict=True)]
 
     def of(name: str) -> Ratio | None:

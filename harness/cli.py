@@ -202,6 +202,10 @@ def compare(
     prices: PricesOf = None,
     as_published: AsPublished = False,
     force: Force = False,
+    spread_from: Annotated[
+        Path | None,
+        typer.Option("--spread-from", metavar="RESULTS", help="Launches of the same system, for arms with one."),
+    ] = None,
 ) -> None:
     """Compare MTP with Off, at equal concurrency and at matched interactivity."""
     from analysis.answer import compare_text
@@ -213,6 +217,7 @@ def compare(
         view=view,
         prices=prices,
         force=force,
+        spread_from=spread_from,
         published=as_published,
         output_format=output_format.value,
     )

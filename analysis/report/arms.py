@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from analysis.curve import OUTPUT, Curve
+from analysis.curve import Curve
 from analysis.pairs import Level, Side
 from analysis.report.metrics import columns
-from analysis.rows import Row, X, Y
+from analysis.rows import OUTPUT, Row, X, Y
 from analysis.spread import Error, Spread, level_errors
 from harness.metrics import REASONS
 from harness.stats import mean_interval

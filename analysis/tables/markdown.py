@@ -8,6 +8,7 @@ from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
 from analysis.diff import COMMAND_LINE
+from analysis.evidence import Positions, positions
 from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
 from analysis.rows import Unusable
@@ -104,6 +105,9 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     if comparison.same_concurrency:
         yield "At equal concurrency, as measured:"
         yield _same_concurrency(comparison)
+    if found := positions(pair.mtp):
+        yield f"{stamps}How often the draft at each position was accepted, % of the steps that had drafts:"
+        yield _positions(comparison, found)
     yield f"{stamps}{_rates(comparison)}"
     if comparison.diff.differences:
         yield "What differs between the arms:"
@@ -197,6 +201,19 @@ def _level(comparison: Comparison, level: SameConcurrency) -> list[str]:
         number(level.step_time_ratio),
         _said(comparison.verdict_of(level.ratio)),
     ]
+
+
+def _positions(comparison: Comparison, found: Sequence[Positions]) -> str:
+    topologies = len(comparison.pair.mtp.topologies) > 1
+    head = ["MTP", *(f"position {index + 1}" for index in range(len(found[0].accepted)))]
+    rows = [
+        [
+            level.label if topologies else f"c{level.concurrency}",
+            *(MISSING if share is None else number(100 * share) for share in accepted),
+        ]
+        for level, accepted in found
+    ]
+    return _stamped_grid(comparison.stamps, head, rows)
 
 
 def _rates(comparison: Comparison) -> str:

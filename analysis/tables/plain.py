@@ -14,6 +14,7 @@ from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio
 from analysis.diff import FIELDS, Diff
+from analysis.evidence import positions
 from analysis.pairs import Side
 from analysis.prose import paragraph
 from analysis.targets import Reading, SameConcurrency, Target
@@ -67,6 +68,15 @@ def _pair(comparison: Comparison) -> Plain:
                 "stamps": stamps,
             }
             for found in comparison.crossovers
+        ],
+        "acceptance_by_position": [
+            {
+                "topology": level.topology.label,
+                "concurrency": level.concurrency,
+                "accepted": list(accepted),
+                "stamps": stamps,
+            }
+            for level, accepted in positions(pair.mtp)
         ],
         "drafts": {"used": comparison.evidence.drafts, "because": list(comparison.evidence.because)},
         "rates": {
