@@ -139,11 +139,13 @@ def rescore(folder: Path) -> Rescored:
 
 
 def window_spec(sweep: Sweep, metering: Metering | None) -> WindowSpec:
-    """How long a point is measured: longer where power is, for the sensors' own delay at both edges."""
-    if sweep.demo or metering is None or not metering.asked:
+    """How long a point is measured: longer where power is, for the sensors' own delay at both edges.
+
+    A cap below that is the user's own choice of a shorter window.
+    """
+    if sweep.demo or metering is None or not metering.asked or sweep.window.max_s <= POWER_WINDOW_S:
         return sweep.window
-    least_s = min(max(sweep.window.min_s, POWER_WINDOW_S), sweep.window.max_s)
-    return sweep.window.model_copy(update={"min_s": least_s})
+    return sweep.window.model_copy(update={"min_s": max(sweep.window.min_s, POWER_WINDOW_S)})
 
 
 def expected_prompt_hash(sweep: Sweep, results: SweepDir) -> object:
