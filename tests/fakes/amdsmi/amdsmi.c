@@ -22,10 +22,12 @@
  *   FAKE_AMD_CAP_UNIT  a watt of the cap in what is returned (1e6)
  *   FAKE_AMD_SLEEP     milliseconds that every read takes
  *   FAKE_AMD_PIDS      comma list of processes that use each GPU
+ *   FAKE_AMD_ON        in another process's environment, "0,1": that process is on these sockets
  *   FAKE_AMD_INIT      status of amdsmi_init (34 is DRIVER_NOT_LOADED)
  *   FAKE_AMD_VERSION   major version of the library (26)
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -242,15 +244,42 @@ API int amdsmi_get_gpu_memory_usage(void *handle, uint32_t kind, uint64_t *bytes
     *bytes = 297000000ULL;
     return OK;
 }
+/* Whether a comma list of numbers names one. */
+static int names(const char *list, int wanted) {
+    for (char *end; *list; list = *end == ',' ? end + 1 : end) {
+        long number = strtol(list, &end, 10);
+        if (end == list) return 0;
+        if (number == wanted) return 1;
+    }
+    return 0;
+}
+static int is_on(const char *pid, int socket) {
+    char path[300], text[65536];
+    snprintf(path, sizeof path, "/proc/%s/environ", pid);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = 0;
+    for (char *entry = text; entry < text + length; entry += strlen(entry) + 1)
+        if (!strncmp(entry, "FAKE_AMD_ON=", 12) && names(entry + 12, socket)) return 1;
+    return 0;
+}
+static void add(void *list, uint32_t place, long pid) {
+    memset((char *)list + place * SIZE_process, 0, SIZE_process);
+    PUT((char *)list + place * SIZE_process, uint32_t, OFF_process_pid, pid);
+}
 API int amdsmi_get_gpu_process_list(void *handle, uint32_t *most, void *list) {
     FOR(handle);
     uint32_t found = 0;
-    for (const char *at = setting("FAKE_AMD_PIDS", ""); *at && found < *most; found++) {
-        char *process = (char *)list + found * SIZE_process, *end;
-        memset(process, 0, SIZE_process);
-        PUT(process, uint32_t, OFF_process_pid, strtol(at, &end, 10));
-        at = *end == ',' ? end + 1 : end;
-    }
+    char *end;
+    for (const char *at = setting("FAKE_AMD_PIDS", ""); *at && found < *most; at = *end == ',' ? end + 1 : end)
+        add(list, found++, strtol(at, &end, 10));
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && found < *most && (entry = readdir(proc));)
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_on(entry->d_name, part->socket))
+            add(list, found++, atol(entry->d_name));
+    if (proc) closedir(proc);
     *most = found;
     return OK;
 }
