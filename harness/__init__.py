@@ -7,7 +7,7 @@ saves them before anything is computed, `metrics` scores a Window of them into a
 
 Imports point down only; a module may import those of lower floors:
 
-    0  errors units stats front paths
+    0  errors units stats front paths arguments
     1  spec records samplefile hold
     2  metrics engines corpus prompts launch emulator power
     3  config rundir provenance checks server

@@ -13,7 +13,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from harness.arguments import EngineName, Results, SweepFile
 from harness.errors import MtpbenchError, PointsInvalid
+from harness.slurm.verbs import verbs as cluster_verbs
 
 T = TypeVar("T")
 
@@ -27,12 +29,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 good, 1 a bug of mtpbench, 2 your file or flag, 3 the server did not come up, "
     "or could not on this machine, 4 some points are invalid, 130 interrupted.",
 )
-
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep's YAML file.")]
-Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")]
-EngineName = Annotated[
-    str | None, typer.Option("--engine", help="Run another engine than the file's: `emulator` needs no GPU.")
-]
 
 At = Annotated[str | None, typer.Option("--at", help="Interactivities to compare at, tok/s/user, comma-separated.")]
 PairGlob = Annotated[str | None, typer.Option("--pair", metavar="GLOB", help="Pairs whose key matches.")]
@@ -274,69 +270,6 @@ def import_(
     print(import_files(files, output, facts_of(facts or [])))
 
 
-@app.command(epilog="Example: mtpbench submit my-sweep.yaml --cluster my-site.yaml")
-def submit(
-    sweep: SweepFile,
-    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME|FILE", help="The site.")],
-    *,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Results folder; results/<sweep's name> without it.")
-    ] = None,
-    engine: EngineName = None,
-    time_min: Annotated[
-        int | None, typer.Option("--time", min=1, metavar="MINUTES", help="Of each job, instead of the plan's guess.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write the manifest and show the commands; submit nothing.")
-    ] = False,
-) -> None:
-    """Submit a sweep to Slurm. The same command again submits what is still missing."""
-    from harness import config
-    from harness.slurm.submit import commands
-    from harness.slurm.submit import submit as to_slurm
-
-    asked = config.load(sweep, engine=engine)
-    site = config.load_cluster(cluster, sweep)
-    folder = output or Path("results") / asked.name
-    if dry_run:
-        print("\n".join(commands(asked, folder, site, time_min=time_min)))
-        return
-    print(to_slurm(asked, folder, site, time_min=time_min).text(folder))
-
-
-@app.command(epilog="Example: mtpbench cancel results/my-sweep")
-def cancel(results: Results) -> None:
-    """Cancel every job of a submitted sweep; what is measured stays."""
-    from harness.slurm.queue import cancel as cancel_jobs
-
-    jobs = cancel_jobs(results)
-    print(f"cancelled {', '.join(jobs)}" if jobs else "nothing of it runs or waits")
-
-
-@app.command(epilog="Example: mtpbench logs results/my-sweep 0 -f")
-def logs(
-    results: Results,
-    which: Annotated[
-        str, typer.Argument(metavar="ELEMENT|RUN|answer", help="An element's number, a glob of run keys, or `answer`.")
-    ],
-    *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until no job is left.")] = False,
-) -> None:
-    """Show what an element of a submitted sweep, or a server, prints."""
-    from harness.slurm.logs import log_of, read
-
-    for text in read(log_of(results, which), results, follow=follow):
-        print(text, end="", flush=True)
-
-
-@app.command(hidden=True, epilog="Example: mtpbench element results/my-sweep")
-def element(results: Results, first: Annotated[int, typer.Argument(help="Element that is task 0.")] = 0) -> None:
-    """Measure one element of a submitted sweep; Slurm's batch process."""
-    from harness.slurm.element import run_element
-
-    raise typer.Exit(_with_uvloop(run_element(results.absolute(), first)))
-
-
 @app.command(hidden=True, epilog="Example: mtpbench answer results/my-sweep")
 def answer(results: Results) -> None:
     """Score and compare what a submitted sweep has; the job after its last element."""
@@ -344,6 +277,9 @@ def answer(results: Results) -> None:
 
     rescore(results)
     _show(results)
+
+
+app.add_typer(cluster_verbs)
 
 
 def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 HARNESS = (
-    {"errors", "units", "stats", "front", "paths"},
+    {"errors", "units", "stats", "front", "paths", "arguments"},
     {"spec", "records", "samplefile", "hold"},
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
