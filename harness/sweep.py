@@ -175,7 +175,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
     try:
         wrapping = work.around.wrapping(run) if work.around else None
         async with (
-            _power(work, run, attempt) as power,
+            _power(work, run, attempt, on_one_node=wrapping is None or wrapping.nodes is None) as power,
             serve(run, attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping) as server,
         ):
             ready_s = server.ready_s
@@ -203,14 +203,15 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
 
 
 @asynccontextmanager
-async def _power(work: _Work, run: Run, attempt: AttemptDir) -> AsyncIterator[Session | None]:
+async def _power(work: _Work, run: Run, attempt: AttemptDir, *, on_one_node: bool) -> AsyncIterator[Session | None]:
     """The GPUs' power, first while they are idle; None where there is none to be had.
 
-    A server that was started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says:
+    A sampler reads the GPUs of its own machine: of several nodes it would give a part for the whole. A server that was
+    started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says:
     it is metered only where power is required, for a trial.
     """
     vendor, engine, required = run.gpu.vendor, run.engine, work.power_required
-    unknown = vendor not in MAKERS or engine.endpoint is not None
+    unknown = vendor not in MAKERS or engine.endpoint is not None or not on_one_node
     if unknown and required:
         raise NoMeter(f"{run.key}: power is required, but its GPUs are not known or have no meter")
     if unknown or (engine.name == "emulator" and not required):

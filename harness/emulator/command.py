@@ -14,6 +14,7 @@ from zlib import crc32
 from harness.config import load_file, packaged_configs
 from harness.emulator import faults
 from harness.emulator.acceptance import NATURAL_RATE, OFF, Speculation
+from harness.emulator.nodes import Place
 from harness.emulator.profile import Limits, Profile
 from harness.emulator.settings import Settings
 from harness.emulator.toy import EOS
@@ -40,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     this.add_argument("--precision", default="none", help="reported")
     for degree in ("tp", "pp", "ep", "dp"):
         this.add_argument(f"--{degree}", type=int, default=1, help="reported")
+    this.add_argument("--nnodes", type=int, default=1, help="nodes of this server; the first one serves")
+    this.add_argument("--node-rank", type=int, default=0)
+    this.add_argument("--master-addr", default="127.0.0.1", help="of the first node")
+    this.add_argument("--master-port", type=int, default=0)
     this.add_argument("--max-running-requests", type=_positive(int), default=256)
     this.add_argument("--max-graph-requests", type=_positive(int), help="reported")
     this.add_argument(
@@ -111,6 +116,12 @@ def settings(argv: Sequence[str]) -> Settings:
         faults=tuple(map(faults.parse, asked.fault)),
         api_key=os.environ.get("EMULATOR_API_KEY"),
     )
+
+
+def place(argv: Sequence[str]) -> Place:
+    """Which of its nodes a command line is for."""
+    asked = parser().parse_args(argv)
+    return Place(count=asked.nnodes, rank=asked.node_rank, host=asked.master_addr, port=asked.master_port)
 
 
 def _profile(name: str) -> Profile:

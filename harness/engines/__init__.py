@@ -2,10 +2,10 @@
 
 from importlib import import_module
 
-from harness.engines.base import Additions, Endpoint, Engine
+from harness.engines.base import Additions, Endpoint, Engine, Nodes
 from harness.errors import UserError
 
-__all__ = ["ENGINES", "Additions", "Endpoint", "Engine", "engine_named"]
+__all__ = ["ENGINES", "Additions", "Endpoint", "Engine", "Nodes", "engine_named"]
 
 ENGINES: dict[str, str] = {
     "vllm": "harness.engines.vllm:Vllm",

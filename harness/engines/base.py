@@ -71,6 +71,31 @@ def program(run: Run, name: str) -> str:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """The machines of one server; the first of them answers its requests.
+
+    Attributes:
+        addresses: by which they know each other, in the order of their ranks.
+        port: free on the first one, for the ranks to meet at.
+        interface: network interface of the traffic between them; None leaves it to the libraries.
+    """
+
+    addresses: tuple[str, ...]
+    port: int
+    interface: str | None = None
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.addresses)
+
+    def interface_env(self) -> dict[str, str]:
+        """What tells the libraries for collectives which interface to use."""
+        names = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME")
+        return {} if self.interface is None else dict.fromkeys(names, self.interface)
+
+
 class Engine(Protocol):
     """One kind of server. `mtp_args` and `derived_args` are the only places where arms may differ."""
 
@@ -94,6 +119,14 @@ class Engine(Protocol):
 
     def derived_args(self, run: Run) -> Additions:
         """What must follow from the draft length so that both arms mean the same in requests (graph sizes)."""
+        ...
+
+    def node_args(self, run: Run, nodes: Nodes, rank: int) -> Additions:
+        """What one of several nodes is started with besides; the same for both arms.
+
+        Raises:
+            UserError: the engine can't spread the Run so.
+        """
         ...
 
     def key_env(self, api_key: str) -> Mapping[str, str]:

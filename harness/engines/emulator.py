@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import aiohttp
 
 from harness.emulator.roofline import fitted_file, name_of, roofline, why_unknown
-from harness.engines.base import Additions, Endpoint
+from harness.engines.base import Additions, Endpoint, Nodes
 from harness.engines.vllm import Vllm
 from harness.records import Configuration
 from harness.spec import Mtp, Run, Vendor
@@ -70,6 +70,16 @@ class Emulator(Vllm):
         """Nothing: the emulator counts in requests, as a Run does."""
         del run
         return Additions()
+
+    def node_args(self, run: Run, nodes: Nodes, rank: int) -> Additions:
+        """Who meets whom; the first node serves."""
+        del run
+        return Additions(
+            (
+                *("--nnodes", str(nodes.count), "--node-rank", str(rank)),
+                *("--master-addr", nodes.addresses[0], "--master-port", str(nodes.port)),
+            )
+        )
 
     def key_env(self, api_key: str) -> Mapping[str, str]:
         """EMULATOR_API_KEY; it guards the paths below /v1, as vLLM's does."""

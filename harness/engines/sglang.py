@@ -12,7 +12,7 @@ from http import HTTPStatus
 import aiohttp
 
 from harness.engines import sglang_config, sglang_flags
-from harness.engines.base import Additions, Endpoint, program
+from harness.engines.base import Additions, Endpoint, Nodes, program
 from harness.engines.prometheus import mean, readings, total
 from harness.errors import UserError
 from harness.records import Configuration, EngineCounters
@@ -58,6 +58,11 @@ class Sglang:
     def derived_args(self, run: Run) -> Additions:
         """Where the drafts' weights are."""
         return sglang_flags.derived_args(run)
+
+    def node_args(self, run: Run, nodes: Nodes, rank: int) -> Additions:
+        """SGLang's own: every node is told how many there are and where the first one is."""
+        del run
+        return sglang_flags.node_args(nodes, rank)
 
     def key_env(self, api_key: str) -> Mapping[str, str]:
         """None: see the head of this module."""

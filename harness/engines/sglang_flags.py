@@ -7,7 +7,7 @@ attention is data-parallel, and leaves them to each replica otherwise; its graph
 import re
 from collections.abc import Mapping
 
-from harness.engines.base import Additions
+from harness.engines.base import Additions, Nodes
 from harness.engines.words import DTYPES, graph_steps, is_all_local, options, own_args
 from harness.errors import UserError
 from harness.paths import expand
@@ -100,6 +100,12 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     if run.gpu.vendor is Vendor.CPU:
         args += " ".join(CPU).split()
     return Additions((*args, *own_args(run, TAKEN)), _environment(run))
+
+
+def node_args(nodes: Nodes, rank: int) -> Additions:
+    """How many nodes, which one this is, where the first one waits. Source: docs/references/multi_node of SGLang."""
+    meeting = f"{nodes.addresses[0]}:{nodes.port}"
+    return Additions(tuple(options(nnodes=nodes.count, node_rank=rank, dist_init_addr=meeting)), nodes.interface_env())
 
 
 def mtp_args(mtp: Mtp) -> Additions:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 import aiohttp
 
 from harness.engines import vllm_config, vllm_flags
-from harness.engines.base import Additions, Endpoint, program
+from harness.engines.base import Additions, Endpoint, Nodes, program
 from harness.engines.prometheus import Reading, mean, readings, total
 from harness.records import Configuration, EngineCounters
 from harness.spec import Mtp, Run, Vendor, Workload
@@ -62,6 +62,10 @@ class Vllm:
     def derived_args(self, run: Run) -> Additions:
         """Graph sizes."""
         return vllm_flags.derived_args(run)
+
+    def node_args(self, run: Run, nodes: Nodes, rank: int) -> Additions:
+        """VLLM's own launcher of several nodes, without Ray."""
+        return vllm_flags.node_args(run, nodes, rank)
 
     def key_env(self, api_key: str) -> Mapping[str, str]:
         """VLLM_API_KEY; it guards the paths below /v1."""

@@ -6,7 +6,7 @@ tokens of one step, of which a decoding request takes 1 + draft tokens.
 
 import json
 
-from harness.engines.base import Additions
+from harness.engines.base import Additions, Nodes
 from harness.engines.words import DTYPES, graph_steps, is_all_local, options, own_args
 from harness.errors import UserError
 from harness.paths import expand
@@ -52,6 +52,31 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     if is_all_local(run.model):
         env["HF_HUB_OFFLINE"] = "1"
     return Additions((*args, *own_args(run, TAKEN)), {**env, **run.engine.env})
+
+
+def node_args(run: Run, nodes: Nodes, rank: int) -> Additions:
+    """Tensor and pipeline ranks over all nodes, or data-parallel ones spread evenly; all but the first serve nobody.
+
+    Source: docs/serving/parallelism_scaling.md and data_parallel_deployment.md of vLLM; flags as in 0.32.0.
+
+    Raises:
+        UserError: they do not spread evenly.
+    """
+    head, port, dp = nodes.addresses[0], nodes.port, run.parallel.dp
+    if dp == 1:
+        args = options(nnodes=nodes.count, node_rank=rank, master_addr=head, master_port=port)
+    elif dp % nodes.count:
+        raise UserError(f"dp: {dp} data-parallel ranks do not spread evenly over {nodes.count} nodes")
+    else:
+        local = dp // nodes.count
+        args = options(
+            data_parallel_size_local=local,
+            data_parallel_address=head,
+            data_parallel_rpc_port=port,
+            data_parallel_start_rank=rank * local if rank else None,
+        )
+    own = {"VLLM_HOST_IP": nodes.addresses[rank], **nodes.interface_env()}
+    return Additions((*args, *(("--headless",) if rank else ())), own)
 
 
 def mtp_args(mtp: Mtp) -> Additions:

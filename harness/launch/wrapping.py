@@ -3,14 +3,27 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-Around = Callable[[Sequence[str], Collection[str]], Sequence[str]]
-"""A command, and the names of the variables that it must see, to the command that is started in its place."""
+from harness.engines import Nodes
 
 
-def bare(argv: Sequence[str], names: Collection[str]) -> Sequence[str]:
-    """Nothing goes around it."""
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A server's own command on one node; `env` is what that node alone is given."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+Around = Callable[[Sequence[Inner], Collection[str]], Sequence[str]]
+"""A server's commands, one for each of its nodes, and the names of the variables that they must see, to the command
+that is started in their place."""
+
+
+def bare(inner: Sequence[Inner], names: Collection[str]) -> Sequence[str]:
+    """Nothing goes around it, and there is one node."""
     del names
-    return argv
+    [only] = inner
+    return only.argv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +32,7 @@ class Wrapping:
 
     Attributes:
         around: the command that holds the server's own.
+        nodes: the machines that the server is spread over; None for one.
         env: variables that are added.
         ask_to_end: asks the server to end, where a signal to the command would not reach it; None where it does.
         hidden: text of the command that is new with each launch, and what stands for it in files.
@@ -26,6 +40,7 @@ class Wrapping:
     """
 
     around: Around = bare
+    nodes: Nodes | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     ask_to_end: Callable[[], Awaitable[None]] | None = None
     hidden: Mapping[str, str] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from harness.provenance import Provenance
 from harness.provenance.disclosure import Placeholders
 from harness.records import Configuration, EngineCounters
 from harness.rundir import AttemptDir, write_json
-from harness.server.command import KEY_VARIABLE, command, record
+from harness.server.command import KEY_VARIABLE, command, commands, record
 from harness.server.process import last_words, running
 from harness.server.ready import Candidate, served_models, until_ready
 from harness.spec import Run
@@ -186,8 +186,9 @@ async def _launched(run: Run, files: AttemptDir, wrapping: Wrapping | None, on_w
         )
         places = Placeholders.of(run, port=port, key=endpoint.api_key, name=endpoint.model)
         places = replace(places, parts={**places.parts, **wrapping.hidden})
-        asked = command(run, engine, endpoint, port, wrapping)
-        write_json(files.argv, record(run, engine, asked, attempt.stamps, places))
+        inner = commands(run, engine, endpoint, port, wrapping.nodes)
+        asked = command(run, engine, endpoint, port, inner, wrapping)
+        write_json(files.argv, record(run, engine, asked, inner, attempt.stamps, places))
     async with running(asked, files.log, died) as pid, _session() as http:
         endpoint = replace(endpoint, pid=pid)
         # Where the listener is in another session or on another node, the model's name is still ours alone.

@@ -92,7 +92,8 @@ class _Work:
         folder = self.files.element(self.element.number)
         run = self.element.of(self.sweep)[0].run
         self.tenure = Tenure(folder / "owner.json", self.job)
-        self.step = ServerStep(self.job, self.element, str(folder), nodes_for(run, self.site).container)
+        nodes = nodes_for(run, self.site)
+        self.step = ServerStep(self.job, self.element, str(folder), nodes.container, nodes.interface)
 
     @property
     def files_of_try(self) -> TryDir:

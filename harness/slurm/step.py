@@ -6,17 +6,19 @@ step's processes (seen on Slurm 22.05; NVIDIA/cloudai, pull request 942, found t
 
 import asyncio
 import logging
+import shlex
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import ClusterError
 from harness.launch import kill, processes
-from harness.launch.wrapping import Wrapping
+from harness.launch.wrapping import Inner, Wrapping
 from harness.slurm import calls
-from harness.slurm.containers import contained
+from harness.slurm.containers import Started, contained
 from harness.slurm.job import Job
 from harness.slurm.manifest import Element
+from harness.slurm.network import nodes_of
 from harness.spec import Container, Run
 
 logger = logging.getLogger(__name__)
@@ -34,28 +36,27 @@ class ServerStep:
     element: Element
     mark: str
     container: Container | None
+    interface: str | None
 
     def wrapping(self, run: Run) -> Wrapping:
         """What goes around the command of a Run's server."""
+        nodes = None if self.element.nodes == 1 else nodes_of(self.job.nodes, self.interface)
 
-        def around(argv: Sequence[str], names: Collection[str]) -> Sequence[str]:
-            if self.container is None or run.engine.image is None:
-                return (*self._srun(), *argv)
-            started = contained(
-                argv,
-                names,
-                container=self.container,
-                image=run.engine.image,
-                vendor=run.gpu.vendor,
-                job=self.job.name,
-            )
-            return (*self._srun(), *started.srun, *started.argv)
+        def around(inner: Sequence[Inner], names: Collection[str]) -> Sequence[str]:
+            started = [self._started(run, one.argv, names) for one in inner]
+            srun = (*self._srun(), *started[0].srun)
+            if nodes is None:
+                return (*srun, *started[0].argv)
+            commands = [(one.env, there.argv) for one, there in zip(inner, started, strict=True)]
+            return (*srun, "bash", "-c", by_rank(commands, self.element.gpus_per_node))
 
+        addresses = () if nodes is None else nodes.addresses
         return Wrapping(
             around=around,
+            nodes=nodes,
             env={MARK: self.mark},
             ask_to_end=self._ask_to_end,
-            hidden={self.job.name: "<job>"},
+            hidden={self.job.name: "<job>", **{address: f"<node-{rank}>" for rank, address in enumerate(addresses)}},
             elsewhere=True,
         )
 
@@ -73,6 +74,18 @@ class ServerStep:
         left = processes.with_variable(MARK, self.mark)
         await kill(left)
         return left
+
+    def _started(self, run: Run, argv: Sequence[str], names: Collection[str]) -> Started:
+        if self.container is None or run.engine.image is None:
+            return Started((), tuple(argv))
+        return contained(
+            argv,
+            names,
+            container=self.container,
+            image=run.engine.image,
+            vendor=run.gpu.vendor,
+            job=self.job.name,
+        )
 
     def _srun(self) -> tuple[str, ...]:
         nodes = self.element.nodes
@@ -98,3 +111,29 @@ class ServerStep:
                 await asyncio.to_thread(calls.said, "scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
         except ClusterError as error:  # the step is gone already, or will be ended with srun
             logger.info("%s: %s", self.job.key, error)
+
+
+def by_rank(commands: Sequence[tuple[Mapping[str, str], Sequence[str]]], gpus: int) -> str:
+    """A script for all nodes of a step: each runs its own command, if it has its GPUs.
+
+    Args:
+        commands: variables and command of each node, in the order of their ranks.
+        gpus: of each node.
+    """
+    cases = [
+        f"{rank}) {''.join(f'export {name}={shlex.quote(value)}; ' for name, value in env.items())}"
+        f"exec {shlex.join(argv)};;"
+        for rank, (env, argv) in enumerate(commands)
+    ]
+    return "\n".join(
+        (
+            "visible=${CUDA_VISIBLE_DEVICES-${ROCR_VISIBLE_DEVICES-}}",
+            "there=(${visible//,/ })",
+            f'if [ -n "$visible" ] && [ ${{#there[@]}} -lt {gpus} ]; then',
+            f'  echo "$SLURMD_NODENAME: has GPUs $visible, {gpus} are needed" >&2; exit 1',
+            "fi",
+            "case $SLURM_NODEID in",
+            *cases,
+            "esac",
+        )
+    )

@@ -226,7 +226,9 @@ async def test_an_image_needs_something_that_starts_containers(attempt):
 
 
 async def test_a_prefix_stands_before_the_command(attempt):
-    async with serve(run_with(), attempt, wrapping=Wrapping(around=lambda argv, _: ("env", "MARK=1", *argv))) as server:
+    async with serve(
+        run_with(), attempt, wrapping=Wrapping(around=lambda inner, _: ("env", "MARK=1", *inner[0].argv))
+    ) as server:
         assert "MARK=1" in of_process(server.endpoint.pid, "environ")
 
     assert ["env", "MARK=1"] == read_json(attempt.argv)["argv"][:2]
