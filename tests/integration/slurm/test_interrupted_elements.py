@@ -66,7 +66,7 @@ def ended(box, tmp_path_factory):
             FAULTS[name][1](waiting.pop(name))
     for one in made.values():
         one.finished()
-    for node in calls.said("sinfo", "--noheader", "--states=down", "--Node", "--format=%N").split():
+    for node in set(calls.said("sinfo", "--noheader", "--states=down", "--Node", "--format=%N").split()):
         calls.said("scontrol", "update", f"nodename={node}", "state=RESUME")
     return made
 
