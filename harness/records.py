@@ -151,13 +151,35 @@ class EngineCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     prefix_cache_hits: float | None = None
 
 
+class Reads(msgspec.Struct, frozen=True, kw_only=True):
+    """How a point's reads went, told by the kernel's receive stamps.
+
+    Attributes:
+        count: reads that brought data.
+        late_p50_s, late_p99_s, late_max_s: how long data had lain in the kernel when the client read it: the error
+            that stamps taken by the client itself would have had.
+        several: share of reads that held several chunks; these share the stamp of the last.
+        unstamped: share of reads without a kernel stamp; these have the client's own.
+        clock_moved_s: by how much the time of day was set against CLOCK_MONOTONIC, at most.
+    """
+
+    count: int
+    late_p50_s: float
+    late_p99_s: float
+    late_max_s: float
+    several: float
+    unstamped: float
+    clock_moved_s: float
+
+
 class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How well the load's own process kept up, from the first request to the last.
 
     Attributes:
-        busy: share of one core that it used; near 1 its stamps are late and its throughput is its own.
+        busy: share of one core that it used; near 1 its throughput is its own.
         lateness_p50_s, lateness_p99_s, lateness_max_s: how late its event loop woke, probed many times a second.
         realtime: whether it ran before other processes of its cores; without it a busy machine makes it late.
+        reads: how its reads went; None where chunks have the client's own stamps.
     """
 
     busy: float
@@ -165,6 +187,7 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     lateness_p99_s: float
     lateness_max_s: float
     realtime: bool = False
+    reads: Reads | None = None
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

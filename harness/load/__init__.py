@@ -1,8 +1,9 @@
 """Load on one server for one point: N users in closed loop, every token stamped, counters beside it.
 
-`measure` is the one door. Inside: `jobs` encodes a prompt stream's requests, `pool` holds them in flight, `client`
-moves the bytes of one, `recording` (over `sse`) reads them, `steady` says when to stop, `poll` reads the server's
-counters, `health` and `quiet` look after the client itself. Nothing here starts servers, scores or writes files.
+`measure` is the one door. Inside: `jobs` encodes a prompt stream's requests, `pool` holds them in flight, a `client`
+moves their bytes (`kernel_client` with `answer`, `http1` and `clock`; or `aiohttp_client`), `recording` (over `sse`)
+says what they mean, `steady` when to stop, `poll` reads the server's counters, `health` and `quiet` look after the
+client itself. Nothing here starts servers, scores or writes files.
 """
 
 import asyncio
@@ -13,9 +14,11 @@ from functools import partial
 import aiohttp
 
 from harness.engines.base import Endpoint, Engine
-from harness.load.client import HttpClient
+from harness.load.aiohttp_client import AiohttpClient
+from harness.load.client import Client, Kind, kind_for
 from harness.load.health import Heartbeat
 from harness.load.jobs import StreamJobs
+from harness.load.kernel_client import KernelClient
 from harness.load.poll import Poller
 from harness.load.pool import Pool, Progress, Stop
 from harness.load.quiet import undisturbed
@@ -65,6 +68,7 @@ async def measure(
     on_reading: Callable[[EngineCounters], None] | None = None,
     drain: bool = False,
     stall_s: float = STALL_S,
+    client: Kind = "kernel",
 ) -> Measurement:
     """Hold the point's concurrency on a server until the stop rule says so.
 
@@ -80,26 +84,33 @@ async def measure(
         on_reading: called with each reading of the server's counters.
         drain: let requests in flight run out after the stop, so that counters run from idle to idle.
         stall_s: longest silence within one request.
+        client: the transport that is preferred; an endpoint that needs TLS gets aiohttp.
     """
     word = partial(_word, engine, endpoint, point)
     record = partial(Recording, eos_ids=eos_ids, secret=endpoint.api_key)
     jobs = StreamJobs(stream, word, point.concurrency)
     url = endpoint.base_url + engine.request_path()
     heart = Heartbeat()
-    async with aiohttp.ClientSession() as http, HttpClient(url, endpoint.headers, stall_s=stall_s) as client:
-        pool = Pool(client, jobs, point.concurrency, record)
+    async with aiohttp.ClientSession() as http, _transport(url, endpoint, client, stall_s) as transport:
+        pool = Pool(transport, jobs, point.concurrency, record)
         async with Poller(partial(engine.counters, http, endpoint), on_reading=on_reading) as poller, heart:
             with undisturbed() as realtime:
                 aborted = await pool.run(stop, died=died, drain=drain, on_progress=on_progress)
     return Measurement(
         samples=columns(pool.finished),
         counters=tuple(poller.readings),
-        health=heart.health(realtime=realtime),
+        health=heart.health(realtime=realtime, reads=transport.reads()),
         started_ns=pool.started_ns,
         stopped_ns=pool.stopped_ns,
         aborted=aborted,
         counter_failures=tuple(poller.failures),
     )
+
+
+def _transport(url: str, endpoint: Endpoint, asked: Kind, stall_s: float) -> Client:
+    if kind_for(url, asked) == "kernel":
+        return KernelClient(url, endpoint.headers, stall_s=stall_s)
+    return AiohttpClient(url, endpoint.headers, stall_s=stall_s)
 
 
 def _word(engine: Engine, endpoint: Endpoint, point: Point, ids: Sequence[int], osl: int) -> dict[str, object]:

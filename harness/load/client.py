@@ -1,135 +1,52 @@
-"""One streaming request over HTTP, read by read.
+"""What a transport for streaming requests does, and which one an endpoint gets."""
 
-Moves bytes: writes a job's body, stamps each read of the answer and hands it to a `Recording`. Knows nothing of what
-the bytes mean. Any transport with `stream` can take its place.
-"""
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Protocol, Self
+from urllib.parse import urlsplit
 
-import time
-from types import SimpleNamespace, TracebackType
-from typing import Protocol, Self
+from harness.load.clock import kernel_stamps
+from harness.load.recording import Recording
+from harness.records import Reads
 
-import aiohttp
+Ended = Callable[[Recording], None]
+"""Called once for each request whose recording is over."""
 
-from harness.load.recording import Recording, excerpt
-
-_CONNECT_S = 30.0
-_READ_BUFFER = 2**20
-_BODY_EXCERPT = 4096
-
-_KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "connect"),
-    (aiohttp.ClientConnectorError, "connect"),
-    (TimeoutError, "stall"),
-    (aiohttp.ClientPayloadError, "early_eof"),
-    (aiohttp.ClientConnectionError, "early_eof"),
-    (OSError, "early_eof"),
-    (aiohttp.ClientError, "stream_error"),
-)
-"""Error classes by exception; the first that fits."""
+Kind = Literal["kernel", "aiohttp"]
+"""`kernel`: plain sockets with the kernel's receive stamps; `aiohttp`: everything that HTTP allows."""
 
 
 class Client(Protocol):
-    """A transport for streaming requests."""
+    """A transport, open within its `async with`.
 
-    async def stream(self, recording: Recording) -> None:
-        """Send the recording's job and record the answer to its end.
-
-        Everything that a server or a network can do wrong ends in the recording; what is raised is a bug, or the
-        cancellation of the caller, which closes the connection.
-        """
-        ...
-
-
-class HttpClient:
-    """Streaming over aiohttp: plain and TLS, one connection for each request in flight, kept alive between them.
-
-    Args:
-        url: where completions are posted to.
-        headers: sent with each request.
-        stall_s: longest silence of a server that is taken for work.
+    Everything that a server or a network can do wrong ends in the recording.
     """
 
-    def __init__(self, url: str, headers: dict[str, str], *, stall_s: float) -> None:
-        self._url = url
-        self._session = aiohttp.ClientSession(
-            # The caller decides how many are in flight; a limit here would be a queue that nobody sees.
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=stall_s),
-            headers=headers | {"Content-Type": "application/json", "Accept-Encoding": "identity"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[_connection_trace()],
-            auto_decompress=False,
-            read_bufsize=_READ_BUFFER,
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
+    async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
+    ) -> None: ...
 
-    async def stream(self, recording: Recording) -> None:
-        """See `Client`."""
-        try:
-            async with await self._answer(recording) as response:
-                await _record(response, recording)
-        except tuple(kind for kind, _ in _KINDS) as error:
-            kind = next(name for kind, name in _KINDS if isinstance(error, kind))
-            recording.fail(kind, f"{type(error).__name__}: {error}", time.monotonic_ns())
+    def start(self, recording: Recording, ended: Ended) -> None:
+        """Send the recording's job and record the answer; from `ended` the next request may be started."""
+        ...
 
-    async def _answer(self, recording: Recording) -> aiohttp.ClientResponse:
-        """The answer's head; a kept-alive connection that proves to be closed gets one second chance."""
-        attempt = _Attempt(recording)
-        try:
-            return await self._post(attempt)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
-            if not attempt.reused:
-                raise
-        recording.reconnected = True
-        return await self._post(_Attempt(recording))
+    async def drop(self) -> None:
+        """Close every request in flight, at once; `ended` is not called for them."""
+        ...
 
-    async def _post(self, attempt: "_Attempt") -> aiohttp.ClientResponse:
-        return await self._session.post(
-            self._url, data=attempt.recording.job.body, trace_request_ctx=attempt, allow_redirects=False
-        )
+    def check(self) -> None:
+        """Raise what a callback has raised: a bug of ours, which the event loop would only log."""
+        ...
+
+    def reads(self) -> Reads | None:
+        """How the reads went; None where the kernel's stamps are not at hand to tell."""
+        ...
 
 
-class _Attempt:
-    """One writing of a request: learns from the connection trace whether its connection is an old one."""
-
-    __slots__ = ("recording", "reused")
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
-        self.reused = False
-
-
-def _connection_trace() -> aiohttp.TraceConfig:
-    """Stamps `sent` when the connection is there: dialling is not the server's time."""
-
-    async def created(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.recording.sent(time.monotonic_ns())
-
-    async def reused(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.reused = True
-        context.trace_request_ctx.recording.sent(time.monotonic_ns())
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(created)
-    trace.on_connection_reuseconn.append(reused)
-    return trace
-
-
-async def _record(response: aiohttp.ClientResponse, recording: Recording) -> None:
-    """Read an answer to its end; leaving early closes the connection."""
-    if response.status != 200:
-        body = await response.content.read(_BODY_EXCERPT)
-        recording.fail("http_status", f"HTTP {response.status}: {excerpt(body)}", time.monotonic_ns())
-        return
-    async for data in response.content.iter_any():
-        recording.read(data, time.monotonic_ns())
-        if recording.over:
-            return
-    recording.closed(time.monotonic_ns())
+def kind_for(url: str, asked: Kind) -> Kind:
+    """What serves a URL: aiohttp for TLS, for a password in the URL, and where there are no kernel stamps."""
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and parts.username is None and kernel_stamps()
+    return asked if plain else "aiohttp"

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from harness.records import ClientHealth
+from harness.records import ClientHealth, Reads
 
 _PERIOD_S = 0.05
 
@@ -38,7 +38,7 @@ class Heartbeat:
         await asyncio.wait([self._task])
         self._wall, self._cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
 
-    def health(self, *, realtime: bool) -> ClientHealth:
+    def health(self, *, realtime: bool, reads: Reads | None) -> ClientHealth:
         """What was heard, once the `async with` is over."""
         late_s = np.array(self._late_s) if self._late_s else np.zeros(1)
         return ClientHealth(
@@ -47,6 +47,7 @@ class Heartbeat:
             lateness_p50_s=float(np.percentile(late_s, 50)),
             lateness_p99_s=float(np.percentile(late_s, 99)),
             lateness_max_s=float(late_s.max()),
+            reads=reads,
         )
 
     async def _beat(self) -> None:

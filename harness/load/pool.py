@@ -6,7 +6,7 @@ files: takes jobs, a client and a stop rule, gives samples.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -88,10 +88,12 @@ class Pool:
         self._concurrency = concurrency
         self._record = record
         self._in_flight: dict[int, Recording] = {}
+        self._pauses: dict[int, asyncio.TimerHandle] = {}
+        self._failures = [0] * concurrency
         self._failed = 0
         self._failed_in_a_row = 0
         self._tokens = 0
-        self._draining = False
+        self._refilling = True
         self.started_ns = 0
         self.stopped_ns = 0
 
@@ -115,17 +117,17 @@ class Pool:
             None, or why the point was given up: `server_died`, `failed_requests`.
         """
         self.started_ns = time.monotonic_ns()
-        async with asyncio.TaskGroup() as group:
-            slots = [group.create_task(self._user(slot)) for slot in range(self._concurrency)]
-            try:
-                reason = await self._hold(stop, died, on_progress)
-                self.stopped_ns = time.monotonic_ns()
-                if drain and reason is None:
-                    self._draining = True
-                    reason = await _until_done(slots, died)
-            finally:
-                for slot in slots:
-                    slot.cancel()
+        try:
+            for slot in range(self._concurrency):
+                self._start(self._jobs.starter(slot))
+            reason = await self._hold(stop, died, on_progress)
+            self._stop_refilling()
+            self.stopped_ns = time.monotonic_ns()
+            if drain and reason is None:
+                reason = await self._run_out(died)
+        finally:
+            self._stop_refilling()
+            await self._cut_off()
         return reason
 
     def progress(self) -> Progress:
@@ -142,6 +144,7 @@ class Pool:
         self, stop: Stop, died: asyncio.Event | None, on_progress: Callable[[Progress], None] | None
     ) -> str | None:
         while not await _set_within(died, _LOOK_S):
+            self._client.check()
             if self._failed_in_a_row >= _FAILURES_PER_SLOT * self._concurrency:
                 return "failed_requests"
             if on_progress is not None:
@@ -150,37 +153,56 @@ class Pool:
                 return None
         return "server_died"
 
-    async def _user(self, slot: int) -> None:
-        """One user: a residual-life start, then request after request."""
-        failures = 0
-        job = self._jobs.starter(slot)
-        while True:
-            sample = await self._request(job)
-            failures = failures + 1 if sample.error else 0
-            if failures:
-                await asyncio.sleep(min(_BACKOFF_S * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF_S))
-            if self._draining:
-                return
-            job = self._jobs.take(slot)
+    async def _run_out(self, died: asyncio.Event | None) -> str | None:
+        """Wait until nothing is in flight, or for the server's death."""
+        while self._in_flight:
+            self._client.check()
+            if await _set_within(died, _LOOK_S):
+                return "server_died"
+        return None
 
-    async def _request(self, job: Job) -> RequestSample:
-        """Send one request to its end; a cancelled one is kept with what it had received."""
-        recording = self._record(job)
-        self._in_flight[job.slot] = recording
-        try:
-            await self._client.stream(recording)
-        finally:
-            del self._in_flight[job.slot]
-            sample = recording.sample(time.monotonic_ns())
-            self._ended(sample, recording.tokens)
-        return sample
+    async def _cut_off(self) -> None:
+        """Close what is in flight, and keep it with what it had received."""
+        await self._client.drop()
+        now_ns = time.monotonic_ns()
+        for recording in list(self._in_flight.values()):
+            self._keep(recording, now_ns)
 
-    def _ended(self, sample: RequestSample, tokens: int) -> None:
+    def _stop_refilling(self) -> None:
+        self._refilling = False
+        for pause in self._pauses.values():
+            pause.cancel()
+
+    def _start(self, job: Job) -> None:
+        recording = self._in_flight[job.slot] = self._record(job)
+        self._client.start(recording, self._ended)
+
+    def _ended(self, recording: Recording) -> None:
+        """A user's request is over: the next one goes out at once, after a failure in a while."""
+        slot = recording.job.slot
+        sample = self._keep(recording, time.monotonic_ns())
+        self._failures[slot] = self._failures[slot] + 1 if sample.error else 0
+        if not self._refilling:
+            return
+        if not self._failures[slot]:
+            self._start(self._jobs.take(slot))
+            return
+        pause_s = min(_BACKOFF_S * 2 ** min(self._failures[slot] - 1, 10), _LONGEST_BACKOFF_S)
+        self._pauses[slot] = asyncio.get_running_loop().call_later(pause_s, self._resume, slot)
+
+    def _resume(self, slot: int) -> None:
+        del self._pauses[slot]
+        self._start(self._jobs.take(slot))
+
+    def _keep(self, recording: Recording, now_ns: int) -> RequestSample:
+        del self._in_flight[recording.job.slot]
+        sample = recording.sample(now_ns)
         self.finished.append(sample)
-        self._tokens += tokens
+        self._tokens += recording.tokens
         lost = sample.error is not None and sample.error != "cancelled"
         self._failed += lost
         self._failed_in_a_row = self._failed_in_a_row + 1 if lost else 0
+        return sample
 
 
 async def _set_within(event: asyncio.Event | None, seconds: float) -> bool:
@@ -193,13 +215,3 @@ async def _set_within(event: asyncio.Event | None, seconds: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
-
-
-async def _until_done(tasks: Iterable[asyncio.Task[None]], died: asyncio.Event | None) -> str | None:
-    """Wait for all of them, or for the server's death."""
-    pending = set(tasks)
-    while pending:
-        _, pending = await asyncio.wait(pending, timeout=_LOOK_S)
-        if pending and died is not None and died.is_set():
-            return "server_died"
-    return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from harness.load.sse import Event, EventStream
+from harness.load.sse import EventStream
 from harness.records import RequestSample
 
 _EXCERPT = 300
@@ -36,12 +36,12 @@ class Job:
     body: bytes
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     token_ids: list[int] | None = None
     finish_reason: str | None = None
 
@@ -57,18 +57,21 @@ class _Extension(msgspec.Struct):
     spec_tokens_details: _Drafting | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     """The few fields of a streamed completion that are looked at; text is skipped undecoded."""
 
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: msgspec.Raw | None = None
     sglext: _Extension | None = None
+
+
+class _Kind(msgspec.Struct):
     object: str | None = None
-    message: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Message).decode
+_kind_of = msgspec.json.Decoder(_Kind).decode
 
 
 class Recording:
@@ -81,6 +84,14 @@ class Recording:
         job: what is sent.
         eos_ids: token ids that end a text, to find where the model would have stopped.
         secret: what must not stand in any error text, whoever wrote it.
+
+    Attributes:
+        sent_ns: just before the first writing; 0 before it.
+        chunk_ns: arrival of each chunk so far that raised the token count.
+        tokens: received so far.
+        over: the attempt has ended, well or not.
+        error: None, or its class.
+        reconnected: as in `RequestSample`; a transport sets it.
     """
 
     def __init__(self, job: Job, eos_ids: frozenset[int] = frozenset(), secret: str | None = None) -> None:
@@ -88,14 +99,15 @@ class Recording:
         self.sent_ns = 0
         self.reconnected = False
         self.tokens = 0
+        self.over = False
         self.error: str | None = None
         self._error_text: str | None = None
         self._eos_ids = eos_ids
         self._secret = secret
         self._stream = EventStream()
-        self._chunk_ns = array("q")
+        self.chunk_ns = array("q")
         self._chunk_tokens = array("i")
-        self._end_ns: int | None = None
+        self._end_ns = 0
         self._prompt_tokens: int | None = None
         self._completion_tokens: int | None = None
         self._finish_reason: str | None = None
@@ -105,9 +117,9 @@ class Recording:
         self._done = False
 
     @property
-    def over(self) -> bool:
-        """Whether the attempt has ended, well or not."""
-        return self._end_ns is not None
+    def between_events(self) -> bool:
+        """Whether the next byte of the body opens an event."""
+        return self._stream.between_events
 
     def sent(self, t_ns: int) -> None:
         """The request is about to be written; the first writing counts, so that a resend hides no waiting."""
@@ -116,9 +128,26 @@ class Recording:
     def read(self, data: bytes, t_ns: int) -> None:
         """Bytes of the response's body, read at `t_ns`."""
         for event in self._stream.feed(data):
-            if self._done or self.over:
-                return
-            self._event(event, t_ns)
+            self.event(event.data, t_ns, event.name)
+
+    def event(self, data: bytes, t_ns: int, name: bytes = b"message") -> None:
+        """One event of the body; a transport may call this instead of `read` where it found one whole."""
+        if self._done or self.over:
+            return
+        if data == b"[DONE]":
+            self._done = True
+            return
+        try:
+            message = _decode(data)
+            failed = name == b"error" or message.error is not None
+            failed = failed or (not message.choices and _kind_of(data).object == "error")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.fail("stream_error", f"not a completion chunk ({error}): {excerpt(data)}", t_ns)
+            return
+        if failed:
+            self.fail("stream_error", excerpt(data), t_ns)
+            return
+        self._message(message, t_ns)
 
     def closed(self, t_ns: int) -> None:
         """The body has ended as HTTP says a body ends."""
@@ -126,11 +155,11 @@ class Recording:
             self.fail("early_eof", f"the stream ended without [DONE] after {self.tokens} tokens", t_ns)
         for kind, text in self._faults():
             self.fail(kind, text, t_ns)
-        self._end_ns = self._end_ns or t_ns
+        self._end(t_ns)
 
     def fail(self, kind: str, text: str, t_ns: int) -> None:
         """The attempt is lost; what was received stays."""
-        self._end_ns = self._end_ns or t_ns
+        self._end(t_ns)
         if self.error is None:
             self.error = kind
             self._error_text = text.replace(self._secret, "<key>") if self._secret else text
@@ -138,7 +167,7 @@ class Recording:
     def sample(self, now_ns: int) -> RequestSample:
         """The request as recorded so far; one that has not ended is `cancelled` at `now_ns`."""
         job, drafting = self.job, self._drafting
-        end_ns = self._end_ns or now_ns
+        end_ns = self._end_ns if self.over else now_ns
         return RequestSample(
             index=job.index,
             slot=job.slot,
@@ -147,7 +176,7 @@ class Recording:
             isl=job.isl,
             osl=job.osl,
             sent_ns=self.sent_ns or end_ns,
-            chunk_ns=np.array(self._chunk_ns, np.int64),
+            chunk_ns=np.array(self.chunk_ns, np.int64),
             chunk_tokens=np.array(self._chunk_tokens, np.int32),
             end_ns=end_ns,
             prompt_tokens=self._prompt_tokens,
@@ -161,19 +190,9 @@ class Recording:
             reconnected=self.reconnected,
         )
 
-    def _event(self, event: Event, t_ns: int) -> None:
-        if event.data == b"[DONE]":
-            self._done = True
-            return
-        try:
-            message = _decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.fail("stream_error", f"not a completion chunk ({error}): {excerpt(event.data)}", t_ns)
-            return
-        if event.name == b"error" or message.error is not None or message.object == "error":
-            self.fail("stream_error", excerpt(event.data), t_ns)
-            return
-        self._message(message, t_ns)
+    def _end(self, t_ns: int) -> None:
+        if not self.over:
+            self.over, self._end_ns = True, t_ns
 
     def _message(self, message: _Message, t_ns: int) -> None:
         for choice in message.choices:
@@ -208,7 +227,7 @@ class Recording:
             self.fail("usage_mismatch", f"the token count fell from {self.tokens} to {tokens}", t_ns)
         elif tokens > self.tokens:
             self.tokens = tokens
-            self._chunk_ns.append(t_ns)
+            self.chunk_ns.append(t_ns)
             self._chunk_tokens.append(tokens)
 
     def _faults(self) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,11 @@ class EventStream:
         self._after_cr = False
         self._started = False
 
+    @property
+    def between_events(self) -> bool:
+        """Whether nothing is pending: the next byte opens an event."""
+        return self._started and not (self._rest or self._data or self._name or self._after_cr)
+
     def feed(self, read: bytes) -> list[Event]:
         """The events that this read completes."""
         text = self._rest + self._without_split_line_end(read)

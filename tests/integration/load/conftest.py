@@ -161,6 +161,12 @@ class ScriptedServer:
         return True
 
 
+@pytest.fixture(params=["kernel", "aiohttp"])
+def client(request) -> str:
+    """Each transport by its name: what holds of one must hold of the other."""
+    return request.param
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
     scripted = ScriptedServer()

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from harness.load.client import HttpClient
+from harness.load.aiohttp_client import AiohttpClient
+from harness.load.kernel_client import KernelClient
 from harness.load.recording import Job, Recording
 
 KEY = "sk-do-not-show"
+CLIENTS = {"kernel": KernelClient, "aiohttp": AiohttpClient}
 
 
 def job(osl: int = 6) -> Job:
@@ -15,23 +17,30 @@ def job(osl: int = 6) -> Job:
     return Job(index=4, slot=1, starter=False, prompt_hash="ab", isl=3, osl=osl, body=body)
 
 
-async def streamed(server, count: int = 1, osl: int = 6, stall_s: float = 10.0):
-    """The samples of requests sent one after the other over one client."""
-    samples = []
-    async with HttpClient(
-        server.url + "/v1/completions", {"Authorization": f"Bearer {KEY}"}, stall_s=stall_s
-    ) as client:
-        for _ in range(count):
-            recording = Recording(job(osl), secret=KEY)
-            await client.stream(recording)
-            samples.append(recording.sample(0))
-    return samples
+@pytest.fixture
+def streamed(server, client):
+    """Gives the samples of requests sent one after the other over one client."""
+
+    async def stream(count: int = 1, osl: int = 6, stall_s: float = 10.0):
+        url, headers = server.url + "/v1/completions", {"Authorization": f"Bearer {KEY}"}
+        async with CLIENTS[client](url, headers, stall_s=stall_s) as transport:
+            return [await ended(transport, Recording(job(osl), secret=KEY)) for _ in range(count)]
+
+    return stream
+
+
+async def ended(transport, recording: Recording):
+    over = asyncio.get_running_loop().create_future()
+    transport.start(recording, over.set_result)
+    assert recording is await over
+    transport.check()
+    return recording.sample(0)
 
 
 @pytest.mark.parametrize("per_chunk", [(1,), (3,), (1, 4, 2)])
-async def test_a_sample_holds_the_servers_chunks_in_order_of_time(server, script, per_chunk):
+async def test_a_sample_holds_the_servers_chunks_in_order_of_time(streamed, server, script, per_chunk):
     server.script = lambda _: script(per_chunk=per_chunk, gap_s=0.002)
-    [sample] = await streamed(server, osl=11)
+    [sample] = await streamed(osl=11)
     [served] = server.served
     sent_ns = [t_ns for t_ns, _ in served.sent]
 
@@ -42,15 +51,15 @@ async def test_a_sample_holds_the_servers_chunks_in_order_of_time(server, script
     assert (None, 11, 3) == (sample.error, sample.completion_tokens, sample.prompt_tokens)
 
 
-async def test_the_body_arrives_as_it_was_encoded(server):
-    await streamed(server)
+async def test_the_body_arrives_as_it_was_encoded(streamed, server):
+    await streamed()
 
     assert {"prompt": [1, 2, 3], "max_tokens": 6} == server.served[0].body
     assert "application/json" == server.served[0].headers["content-type"]
 
 
-async def test_one_connection_carries_request_after_request(server):
-    samples = await streamed(server, count=5)
+async def test_one_connection_carries_request_after_request(streamed, server):
+    samples = await streamed(count=5)
 
     assert [None] * 5 == [sample.error for sample in samples]
     assert {1} == {served.connection for served in server.served}
@@ -66,9 +75,9 @@ async def test_one_connection_carries_request_after_request(server):
         ("no_usage", "usage_missing"),
     ],
 )
-async def test_a_fault_in_the_stream_is_named_and_what_came_before_is_kept(server, script, fault, error):
+async def test_a_fault_in_the_stream_is_named_and_what_came_before_is_kept(streamed, server, script, fault, error):
     server.script = lambda _: script(fault=fault)
-    [sample] = await streamed(server, stall_s=0.3)
+    [sample] = await streamed(stall_s=0.3)
     [served] = server.served
 
     assert error == sample.error
@@ -77,16 +86,16 @@ async def test_a_fault_in_the_stream_is_named_and_what_came_before_is_kept(serve
     assert sample.end_ns >= sample.chunk_ns[-1]
 
 
-async def test_a_server_that_never_answers_is_a_stall(server, script):
+async def test_a_server_that_never_answers_is_a_stall(streamed, server, script):
     server.script = lambda _: script(first_s=60.0)
-    [sample] = await streamed(server, stall_s=0.2)
+    [sample] = await streamed(stall_s=0.2)
 
     assert ("stall", 0) == (sample.error, len(sample.chunk_ns))
 
 
-async def test_an_error_status_says_what_the_server_said_without_the_key(server, script):
+async def test_an_error_status_says_what_the_server_said_without_the_key(streamed, server, script):
     server.script = lambda _: script(fault="http_500")
-    [sample] = await streamed(server)
+    [sample] = await streamed()
 
     assert "http_status" == sample.error
     assert "HTTP 500" in sample.error_text
@@ -94,17 +103,17 @@ async def test_an_error_status_says_what_the_server_said_without_the_key(server,
     assert KEY not in sample.error_text
 
 
-async def test_nobody_there_is_a_connect_error(server):
+async def test_nobody_there_is_a_connect_error(streamed, server):
     await server.stop()
-    [sample] = await streamed(server)
+    [sample] = await streamed()
 
     assert "connect" == sample.error
     assert sample.sent_ns == sample.end_ns
 
 
-async def test_a_kept_connection_that_proves_closed_is_tried_once_more_and_flagged(server, script):
+async def test_a_kept_connection_that_proves_closed_is_tried_once_more_and_flagged(streamed, server, script):
     server.script = lambda number: script(fault="close" if number == 1 else None)
-    samples = await streamed(server, count=3)
+    samples = await streamed(count=3)
 
     assert [None] * 3 == [sample.error for sample in samples]
     assert [False, True, False] == [sample.reconnected for sample in samples]
@@ -112,38 +121,51 @@ async def test_a_kept_connection_that_proves_closed_is_tried_once_more_and_flagg
     assert [1, 1, 2, 2] == [served.connection for served in server.served]
 
 
-async def test_a_request_is_resent_once_at_most(server, script):
+async def test_a_request_is_resent_once_at_most(streamed, server, script):
     server.script = lambda number: script(fault="close" if number > 0 else None)
-    samples = await streamed(server, count=2)
+    samples = await streamed(count=2)
 
     assert [None, "early_eof"] == [sample.error for sample in samples]
     assert 3 == len(server.served)
 
 
-async def test_a_fresh_connection_that_closes_is_the_servers_fault(server, script):
+async def test_a_fresh_connection_that_closes_is_the_servers_fault(streamed, server, script):
     server.script = lambda _: script(fault="close")
-    [sample] = await streamed(server)
+    [sample] = await streamed()
 
     assert ("early_eof", False) == (sample.error, sample.reconnected)
     assert 1 == len(server.served)
 
 
-async def test_a_broken_stream_does_not_poison_the_next_request(server, script):
+async def test_a_broken_stream_does_not_poison_the_next_request(streamed, server, script):
     server.script = lambda number: script(fault="error_event" if number == 0 else None)
-    samples = await streamed(server, count=2)
+    samples = await streamed(count=2)
 
     assert ["stream_error", None] == [sample.error for sample in samples]
 
 
-async def test_cancelling_closes_the_connection(server, script, until):
+async def test_dropping_closes_the_connection_and_tells_nobody(server, script, until, client):
     server.script = lambda _: script(gap_s=0.005)
-    async with HttpClient(server.url, {}, stall_s=10.0) as client:
+    told = []
+    async with CLIENTS[client](server.url, {}, stall_s=10.0) as transport:
         recording = Recording(job(osl=100_000))
-        task = asyncio.create_task(client.stream(recording))
+        transport.start(recording, told.append)
         await until(lambda: recording.tokens >= 3)
-        task.cancel()
-        await asyncio.wait([task])
+        await transport.drop()
         await until(lambda: not server.active)
 
-    assert task.cancelled()
+    assert [] == told
     assert "cancelled" == recording.sample(2**62).error
+
+
+async def test_a_bug_in_what_follows_a_request_is_not_swallowed(server, client):
+    def broken(recording) -> None:
+        raise ZeroDivisionError
+
+    async with CLIENTS[client](server.url, {}, stall_s=10.0) as transport:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        transport.start(Recording(job()), broken)
+        with pytest.raises(ZeroDivisionError):
+            for _ in range(1000):
+                await asyncio.sleep(0.005)
+                transport.check()
