@@ -247,6 +247,7 @@ async def _measure_point(
             output_tokens=now.output_tokens,
         ),
         on_reading=work.progress.counters,
+        client=work.sweep.client,
     )
     if work.around:
         await work.around.may_save(measured.aborted)

@@ -160,8 +160,8 @@ CHECKS: Mapping[str, Check] = {
         _invalid(
             "client_bound",
             find.client_bound,
-            "Fewer than 99 % of the requests were in flight: the load generator, not the server, set the pace; give "
-            "it free cores.",
+            "The load generator, not the server, set the pace, or its stamps can't be trusted: give it free cores, and "
+            "leave the clock alone.",
         ),
         _invalid(
             "littles_law",
@@ -185,11 +185,6 @@ CHECKS: Mapping[str, Check] = {
             find.capped,
             "The point ended at window.max_s before it was as precise as target_half_width_pct asks: raise the cap, or "
             "ask for less.",
-        ),
-        _warning(
-            "client_busy",
-            find.client_busy,
-            "The load generator used over 80 % of its core: its stamps may be late; give it a core of its own.",
         ),
         _warning(
             "preempted",

@@ -3,7 +3,7 @@
 They look at evidence and nothing else; what a verdict means and whether it voids a point stands in `checks`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.metrics import Score
@@ -21,6 +21,9 @@ PAST_EOS_SHARE = 0.2
 DRAFT_SHARE = 0.99
 BUSY_SHARE = 0.8
 CAPPED_SHARE = 0.01
+SEVERAL_SHARE = 0.01
+LATE_S = 0.01
+CLOCK_MOVED_S = 1e-4
 
 _ENGINE_ERRORS = frozenset({"http_status", "stream_error", "early_eof", "usage_missing", "usage_mismatch"})
 
@@ -133,9 +136,27 @@ def window_too_short(evidence: Evidence) -> str | None:
 
 
 def client_bound(evidence: Evidence) -> str | None:
-    """Users that were not in flight."""
+    """Users that were not in flight, or a client that could not keep up."""
+    return "; ".join(_client_faults(evidence)) or None
+
+
+def _client_faults(evidence: Evidence) -> Iterator[str]:
     held, asked = evidence.value("held_concurrency"), evidence.point.concurrency
-    return None if held is None or held >= HELD_SHARE * asked else f"{held:.2f} of {asked} requests were in flight"
+    if held is not None and held < HELD_SHARE * asked:
+        yield f"{held:.2f} of {asked} requests were in flight"
+    if evidence.health is None:
+        return
+    if evidence.health.busy > BUSY_SHARE:
+        yield f"the client used {100 * evidence.health.busy:.0f} % of a core"
+    reads = evidence.health.reads
+    if reads is None:
+        return
+    # A server may send several chunks at once; only where the client comes late are they its doing.
+    if reads.several > SEVERAL_SHARE and reads.late_p99_s > LATE_S:
+        late = f"{1e3 * reads.late_p99_s:.0f} ms late at the 99th percentile"
+        yield f"{100 * reads.several:.1f} % of the reads held several chunks, {late}"
+    if reads.clock_moved_s > CLOCK_MOVED_S:
+        yield f"the time of day was set by {1e3 * reads.clock_moved_s:.3g} ms"
 
 
 def littles_law(evidence: Evidence) -> str | None:
@@ -162,12 +183,6 @@ def capped(evidence: Evidence) -> str | None:
     if isinstance(window, NoWindow) or not window.capped or len(window.blocks_ns) <= FEWEST_BLOCKS:
         return None
     return f"after {window.duration_s:.0f} s"
-
-
-def client_busy(evidence: Evidence) -> str | None:
-    """The load's own process near its limit."""
-    health = evidence.health
-    return None if health is None or health.busy <= BUSY_SHARE else f"{100 * health.busy:.0f} % of a core"
 
 
 def above(name: str, limit: float) -> Callable[[Evidence], str | None]:

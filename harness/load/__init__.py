@@ -15,7 +15,7 @@ import aiohttp
 
 from harness.engines.base import Endpoint, Engine
 from harness.load.aiohttp_client import AiohttpClient
-from harness.load.client import Client, Kind, kind_for
+from harness.load.client import Client, kind_for
 from harness.load.health import Heartbeat
 from harness.load.jobs import StreamJobs
 from harness.load.kernel_client import KernelClient
@@ -25,7 +25,7 @@ from harness.load.quiet import undisturbed
 from harness.load.recording import Recording
 from harness.prompts import PromptStream
 from harness.records import ClientHealth, EngineCounters, Samples, columns
-from harness.spec import Point
+from harness.spec import ClientKind, Point
 
 __all__ = ["Measurement", "Progress", "Stop", "measure"]
 
@@ -68,7 +68,7 @@ async def measure(
     on_reading: Callable[[EngineCounters], None] | None = None,
     drain: bool = False,
     stall_s: float = STALL_S,
-    client: Kind = "kernel",
+    client: ClientKind = "kernel",
 ) -> Measurement:
     """Hold the point's concurrency on a server until the stop rule says so.
 
@@ -107,7 +107,7 @@ async def measure(
     )
 
 
-def _transport(url: str, endpoint: Endpoint, asked: Kind, stall_s: float) -> Client:
+def _transport(url: str, endpoint: Endpoint, asked: ClientKind, stall_s: float) -> Client:
     if kind_for(url, asked) == "kernel":
         return KernelClient(url, endpoint.headers, stall_s=stall_s)
     return AiohttpClient(url, endpoint.headers, stall_s=stall_s)

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from harness.load.clock import kernel_stamps
 from harness.load.recording import Recording
 from harness.records import Reads
+from harness.spec import ClientKind
 
 Ended = Callable[[Recording], None]
 """Called once for each request whose recording is over."""
-
-Kind = Literal["kernel", "aiohttp"]
-"""`kernel`: plain sockets with the kernel's receive stamps; `aiohttp`: everything that HTTP allows."""
 
 
 class Client(Protocol):
@@ -45,7 +43,7 @@ class Client(Protocol):
         ...
 
 
-def kind_for(url: str, asked: Kind) -> Kind:
+def kind_for(url: str, asked: ClientKind) -> ClientKind:
     """What serves a URL: aiohttp for TLS, for a password in the URL, and where there are no kernel stamps."""
     parts = urlsplit(url)
     plain = parts.scheme == "http" and parts.username is None and kernel_stamps()

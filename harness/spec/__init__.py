@@ -8,11 +8,12 @@ from harness.spec.base import Spec
 from harness.spec.cluster import AnswerJob, Cluster, Container, GpuNodes
 from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
 from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
-from harness.spec.sweep import Ladder, Sweep, WindowSpec, expand
+from harness.spec.sweep import ClientKind, Ladder, Sweep, WindowSpec, expand
 
 __all__ = [
     "Acceptance",
     "AnswerJob",
+    "ClientKind",
     "Cluster",
     "Container",
     "EngineSpec",

@@ -89,6 +89,10 @@ AcceptanceKind = Annotated[
 ]
 
 
+ClientKind = Literal["kernel", "aiohttp"]
+"""How token streams are read: from plain sockets with the kernel's receive stamps, or through aiohttp."""
+
+
 class Sweep(Spec):
     """One YAML file, every name in it resolved.
 
@@ -100,6 +104,7 @@ class Sweep(Spec):
             they draw idle; 0 leaves that out.
         launches: starts of every Run: the replicate behind an interval.
         runs: Runs given whole instead of by arms; they compare only by force.
+        client: how token streams are read; an endpoint with TLS is read through aiohttp whatever is asked.
         demo: a short run for looking at: never gives a verdict.
     """
 
@@ -125,6 +130,7 @@ class Sweep(Spec):
     window: WindowSpec = WindowSpec()
     idle_power_s: Annotated[float, Field(ge=0)] = 30.0
     launches: Positive = 1
+    client: ClientKind = "kernel"
     demo: bool = False
     runs: Annotated[tuple[Run, ...], Sequence] = ()
 

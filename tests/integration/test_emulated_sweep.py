@@ -74,7 +74,7 @@ BAD = {
     "early_eos": (MTP, ("--fault", "early_eos=2"), {"past_eos"}),
     "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
 }
-RAISED_IN_VIRTUAL_TIME = {"capped", "client_busy", "not_steady"}
+RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady"}
 LANES = 3
 
 

@@ -106,12 +106,12 @@ def test_a_point_less_precise_than_asked_is_capped(tmp_path):
     assert ((), ("capped",)) == (row.invalid, row.warnings)
 
 
-def test_a_client_near_the_limit_of_its_core_is_said_to_be_busy(tmp_path):
+def test_a_client_near_the_limit_of_its_core_voids_the_point(tmp_path):
     sweep = sweep_of(mtp=(0,), concurrency=(4,))
     (point,) = expand(sweep)
     row = row_of(tmp_path, sweep, point, observe(sweep, point), health=msgspec.structs.replace(WELL, busy=0.9))
 
-    assert ((), ("client_busy",)) == (row.invalid, row.warnings)
+    assert (("client_bound",), ()) == (row.invalid, row.warnings)
 
 
 class Drift:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from harness.checks import CHECKS, judge
 from harness.metrics import Counts
-from harness.records import ClientHealth, Configuration, Estimate, NoWindow, Window
+from harness.records import ClientHealth, Configuration, Estimate, NoWindow, Reads, Window
 
 
 @pytest.fixture
@@ -194,12 +195,28 @@ def test_circumstances_mark_a_point_and_leave_it_valid(verdict, mtp, number, fin
     assert ((), (code,)) == verdict(point=mtp, drafts=1.0, numbers={number: marked})[:2]
 
 
-def test_a_busy_client_is_marked(verdict):
-    def health(busy):
-        return ClientHealth(busy=busy, lateness_p50_s=0.0, lateness_p99_s=0.0, lateness_max_s=0.0)
+KEPT_UP = Reads(
+    count=1000, late_p50_s=0.0, late_p99_s=0.02, late_max_s=0.1, several=0.009, unstamped=0.0, clock_moved_s=9e-5
+)
 
-    assert ((), ("client_busy",)) == verdict(health=health(0.9))[:2]
-    assert ((), ()) == verdict(health=health(0.5))[:2]
+
+@pytest.mark.parametrize(
+    ("busy", "reads", "said"),
+    [
+        (0.8, {}, ""),
+        (0.81, {}, "the client used 81 % of a core"),
+        (0.1, {"several": 0.011}, "1.1 % of the reads held several chunks, 20 ms late at the 99th percentile"),
+        (0.1, {"several": 0.5, "late_p99_s": 0.009}, ""),
+        (0.1, {"clock_moved_s": 0.5}, "the time of day was set by 500 ms"),
+    ],
+)
+def test_a_client_that_could_not_keep_up_voids_the_point(verdict, busy, reads, said):
+    late = {"lateness_p50_s": 0.0, "lateness_p99_s": 0.0, "lateness_max_s": 0.0}
+    health = ClientHealth(busy=busy, reads=msgspec.structs.replace(KEPT_UP, **reads), **late)
+    got = verdict(health=health)
+
+    assert (("client_bound",) if said else ()) == got.invalid
+    assert said == got.details.get("client_bound", "")
 
 
 def test_every_reason_stands_beside_every_other(verdict, window_of):
