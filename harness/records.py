@@ -180,6 +180,7 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
         lateness_p50_s, lateness_p99_s, lateness_max_s: how late its event loop woke, probed many times a second.
         realtime: whether it ran before other processes of its cores; without it a busy machine makes it late.
         reads: how its reads went; None where chunks have the client's own stamps.
+        shards: processes that shared the load; each number is then that of the worst.
     """
 
     busy: float
@@ -188,6 +189,7 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     lateness_max_s: float
     realtime: bool = False
     reads: Reads | None = None
+    shards: int = 1
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

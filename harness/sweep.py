@@ -24,6 +24,7 @@ from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
 from harness.now import leave_note
+from harness.plan.client import chunks_s, shards_for
 from harness.power.open import MAKERS
 from harness.power.records import Metering
 from harness.power.session import Session, metered
@@ -248,6 +249,7 @@ async def _measure_point(
         ),
         on_reading=work.progress.counters,
         client=work.sweep.client,
+        shards=shards_for(chunks_s(point.run, work.sweep, point.concurrency), len(os.sched_getaffinity(0))),
     )
     if work.around:
         await work.around.may_save(measured.aborted)

@@ -1,28 +1,24 @@
 """Load on one server for one point: N users in closed loop, every token stamped, counters beside it.
 
-`measure` is the one door. Inside: `jobs` encodes a prompt stream's requests, `pool` holds them in flight, a `client`
+`measure` is the one door. Inside: `shard` holds the users in this process, or `workers` a share of them in each of
+several; `jobs` encodes a prompt stream's requests, `pool` holds them in flight, a `client`
 moves their bytes (`kernel_client` with `answer`, `http1` and `clock`; or `aiohttp_client`), `recording` (over `sse`)
 says what they mean, `steady` when to stop, `poll` reads the server's counters, `health` and `quiet` look after the
 client itself. Nothing here starts servers, scores or writes files.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import aiohttp
 
 from harness.engines.base import Endpoint, Engine
-from harness.load.aiohttp_client import AiohttpClient
-from harness.load.client import Client, kind_for
-from harness.load.health import Heartbeat
-from harness.load.jobs import StreamJobs
-from harness.load.kernel_client import KernelClient
 from harness.load.poll import Poller
-from harness.load.pool import Pool, Progress, Stop
-from harness.load.quiet import undisturbed
-from harness.load.recording import Recording
+from harness.load.pool import Progress, Stop
+from harness.load.shard import Order, hold
+from harness.load.workers import hold_all
 from harness.prompts import PromptStream
 from harness.records import ClientHealth, EngineCounters, Samples, columns
 from harness.spec import ClientKind, Point
@@ -69,6 +65,7 @@ async def measure(
     drain: bool = False,
     stall_s: float = STALL_S,
     client: ClientKind = "kernel",
+    shards: int = 1,
 ) -> Measurement:
     """Hold the point's concurrency on a server until the stop rule says so.
 
@@ -85,33 +82,33 @@ async def measure(
         drain: let requests in flight run out after the stop, so that counters run from idle to idle.
         stall_s: longest silence within one request.
         client: the transport that is preferred; an endpoint that needs TLS gets aiohttp.
+        shards: processes that share the users; 1 holds them all in this one.
     """
-    word = partial(_word, engine, endpoint, point)
-    record = partial(Recording, eos_ids=eos_ids, secret=endpoint.api_key)
-    jobs = StreamJobs(stream, word, point.concurrency)
-    url = endpoint.base_url + engine.request_path()
-    heart = Heartbeat()
-    async with aiohttp.ClientSession() as http, _transport(url, endpoint, client, stall_s) as transport:
-        pool = Pool(transport, jobs, point.concurrency, record)
-        async with Poller(partial(engine.counters, http, endpoint), on_reading=on_reading) as poller, heart:
-            with undisturbed() as realtime:
-                aborted = await pool.run(stop, died=died, drain=drain, on_progress=on_progress)
+    order = Order(
+        engine=engine,
+        endpoint=endpoint,
+        point=point,
+        stream=stream,
+        eos_ids=eos_ids,
+        drain=drain,
+        stall_s=stall_s,
+        client=client,
+    )
+    shares = [replace(order, share=share, shares=shards) for share in range(shards)]
+    async with (
+        aiohttp.ClientSession() as http,
+        Poller(partial(engine.counters, http, endpoint), on_reading=on_reading) as poller,
+    ):
+        if shards == 1:
+            held = await hold(order, stop, died=died, on_progress=on_progress)
+        else:
+            held = await hold_all(shares, stop, died=died, on_progress=on_progress)
     return Measurement(
-        samples=columns(pool.finished),
+        samples=columns(held.finished),
         counters=tuple(poller.readings),
-        health=heart.health(realtime=realtime, reads=transport.reads()),
-        started_ns=pool.started_ns,
-        stopped_ns=pool.stopped_ns,
-        aborted=aborted,
+        health=held.health,
+        started_ns=held.started_ns,
+        stopped_ns=held.stopped_ns,
+        aborted=held.aborted,
         counter_failures=tuple(poller.failures),
     )
-
-
-def _transport(url: str, endpoint: Endpoint, asked: ClientKind, stall_s: float) -> Client:
-    if kind_for(url, asked) == "kernel":
-        return KernelClient(url, endpoint.headers, stall_s=stall_s)
-    return AiohttpClient(url, endpoint.headers, stall_s=stall_s)
-
-
-def _word(engine: Engine, endpoint: Endpoint, point: Point, ids: Sequence[int], osl: int) -> dict[str, object]:
-    return engine.request_body(endpoint, ids, osl, point.workload)

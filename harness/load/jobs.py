@@ -19,15 +19,22 @@ Word = Callable[[Sequence[int], int], dict[str, object]]
 
 
 class StreamJobs:
-    """The stream's requests, 0, 1, 2, ..., handed out in order to whichever slot asks, and one starter a slot."""
+    """The stream's requests, handed out in order to whichever slot asks, and one starter a slot.
 
-    def __init__(self, stream: PromptStream, word: Word, concurrency: int) -> None:
+    Args:
+        stream: the prompts.
+        word: makes a request of one.
+        concurrency: slots in all.
+        slots: those that ask here; requests are numbered as they are: a share of the slots gets the same share of them.
+    """
+
+    def __init__(self, stream: PromptStream, word: Word, concurrency: int, slots: range) -> None:
         self._stream = stream
         self._word = word
         self._encoder = msgspec.json.Encoder()
-        self._next = 0
-        self._starters = [self._encoded(stream.starter(slot, concurrency)) for slot in range(concurrency)]
-        self._ready = deque(self._make() for _ in range(min(concurrency, _AHEAD)))
+        self._next, self._step = slots.start, slots.step
+        self._starters = {slot: self._encoded(stream.starter(slot, concurrency)) for slot in slots}
+        self._ready = deque(self._make() for _ in range(min(len(slots), _AHEAD)))
 
     def starter(self, slot: int) -> Job:
         """See `pool.Jobs`."""
@@ -45,7 +52,7 @@ class StreamJobs:
 
     def _make(self) -> tuple[Prompt, bytes]:
         prompt = self._stream.request(self._next)
-        self._next += 1
+        self._next += self._step
         return self._encoded(prompt)
 
     def _encoded(self, prompt: Prompt) -> tuple[Prompt, bytes]:

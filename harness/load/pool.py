@@ -71,7 +71,7 @@ class Pool:
     Args:
         client: the transport.
         jobs: where requests come from.
-        concurrency: N.
+        slots: numbers of the users, N of them.
         record: makes the recording of a job.
 
     Attributes:
@@ -80,16 +80,16 @@ class Pool:
     """
 
     def __init__(
-        self, client: Client, jobs: Jobs, concurrency: int, record: Callable[[Job], Recording] = Recording
+        self, client: Client, jobs: Jobs, slots: Sequence[int], record: Callable[[Job], Recording] = Recording
     ) -> None:
         self.finished: list[RequestSample] = []
         self._client = client
         self._jobs = jobs
-        self._concurrency = concurrency
+        self._slots = slots
         self._record = record
         self._in_flight: dict[int, Recording] = {}
         self._pauses: dict[int, asyncio.TimerHandle] = {}
-        self._failures = [0] * concurrency
+        self._failures = dict.fromkeys(slots, 0)
         self._failed = 0
         self._failed_in_a_row = 0
         self._tokens = 0
@@ -118,7 +118,7 @@ class Pool:
         """
         self.started_ns = time.monotonic_ns()
         try:
-            for slot in range(self._concurrency):
+            for slot in self._slots:
                 self._start(self._jobs.starter(slot))
             reason = await self._hold(stop, died, on_progress)
             self._stop_refilling()
@@ -145,7 +145,7 @@ class Pool:
     ) -> str | None:
         while not await _set_within(died, _LOOK_S):
             self._client.check()
-            if self._failed_in_a_row >= _FAILURES_PER_SLOT * self._concurrency:
+            if self._failed_in_a_row >= _FAILURES_PER_SLOT * len(self._slots):
                 return "failed_requests"
             if on_progress is not None:
                 on_progress(self.progress())

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from harness.plan.client import chunks_s, shards_for
 from harness.plan.guess import Guess
 from harness.plan.memory import Memory
 from harness.plan.work import Plan, PlannedRun
@@ -70,6 +71,7 @@ def _totals(plan: Plan) -> Iterator[str]:
         for tier, usd in plan.usd.items():
             since = f", prices since {plan.prices.since}" if plan.prices else ""
             yield f"cost    {_span(usd, lambda value: f'${number(value)}')} ({tier}{since})"
+    yield from _client(plan)
     labels = _labels(plan)
     for memory in dict.fromkeys(planned.memory for planned in plan.runs):
         of = [label for label, planned in labels.items() if planned.memory == memory]
@@ -86,6 +88,15 @@ def _basis(plan: Plan) -> Iterator[str]:
         golden = plan.sweep.model.golden
         said = f"taken as the golden length ({golden.name})" if golden else "anything from none to all"
         yield f"        natural acceptance is {said}"
+
+
+def _client(plan: Plan) -> Iterator[str]:
+    """What the load generator needs, where one process is not enough for it."""
+    points = [(planned.run, users) for planned in plan.runs for users in plan.sweep.concurrencies]
+    expected = max((chunks_s(run, plan.sweep, users) for run, users in points), key=lambda guess: guess.high or 0.0)
+    shards = shards_for(expected)
+    if shards > 1 and expected.high is not None:
+        yield f"client  up to {expected.high:,.0f} chunks/s: {shards} processes, each needs a core beside the engine's"
 
 
 def _memory(memory: Memory) -> str:

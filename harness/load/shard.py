@@ -1,0 +1,102 @@
+"""A share of one point's users, held by this process.
+
+A share is every n-th slot and every n-th request of the prompt stream, so that shares together are the whole load,
+each request once. Knows nothing of other processes: `workers` starts several, `measure` holds the whole load itself.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from harness.engines.base import Endpoint, Engine
+from harness.load.aiohttp_client import AiohttpClient
+from harness.load.client import Client, kind_for
+from harness.load.health import Heartbeat
+from harness.load.jobs import StreamJobs
+from harness.load.kernel_client import KernelClient
+from harness.load.pool import Pool, Progress, Stop
+from harness.load.quiet import undisturbed
+from harness.load.recording import Recording
+from harness.prompts import PromptStream
+from harness.records import ClientHealth, RequestSample
+from harness.spec import ClientKind, Point
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a process must know to hold its share of a point.
+
+    Attributes:
+        engine: how to word a request.
+        endpoint: the server.
+        point: concurrency and workload, of all shares together.
+        stream: the prompts.
+        eos_ids: token ids that end a text.
+        drain: let requests in flight run out after the stop.
+        stall_s: longest silence within one request.
+        client: the transport that is preferred.
+        share, shares: takes slots and requests `share`, `share + shares`, ...
+    """
+
+    engine: Engine
+    endpoint: Endpoint
+    point: Point
+    stream: PromptStream
+    eos_ids: frozenset[int]
+    drain: bool
+    stall_s: float
+    client: ClientKind
+    share: int = 0
+    shares: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What holding left behind.
+
+    Attributes:
+        finished: every request sent, in order of their end.
+        health: how well the client kept up.
+        started_ns, stopped_ns, aborted: as in `Measurement`.
+    """
+
+    finished: Sequence[RequestSample] = field(repr=False)
+    health: ClientHealth
+    started_ns: int
+    stopped_ns: int
+    aborted: str | None
+
+
+async def hold(
+    order: Order, stop: Stop, *, died: asyncio.Event | None, on_progress: Callable[[Progress], None] | None
+) -> Held:
+    """Hold a share in flight until the stop rule says so; the arguments are those of `Pool.run`."""
+    slots = range(order.share, order.point.concurrency, order.shares)
+    jobs = StreamJobs(order.stream, partial(_word, order), order.point.concurrency, slots)
+    record = partial(Recording, eos_ids=order.eos_ids, secret=order.endpoint.api_key)
+    heart = Heartbeat()
+    async with _transport(order) as transport:
+        pool = Pool(transport, jobs, slots, record)
+        async with heart:
+            with undisturbed() as realtime:
+                aborted = await pool.run(stop, died=died, drain=order.drain, on_progress=on_progress)
+    return Held(
+        finished=pool.finished,
+        health=heart.health(realtime=realtime, reads=transport.reads()),
+        started_ns=pool.started_ns,
+        stopped_ns=pool.stopped_ns,
+        aborted=aborted,
+    )
+
+
+def _transport(order: Order) -> Client:
+    endpoint = order.endpoint
+    url = endpoint.base_url + order.engine.request_path()
+    if kind_for(url, order.client) == "kernel":
+        return KernelClient(url, endpoint.headers, stall_s=order.stall_s)
+    return AiohttpClient(url, endpoint.headers, stall_s=order.stall_s)
+
+
+def _word(order: Order, ids: Sequence[int], osl: int) -> dict[str, object]:
+    return order.engine.request_body(order.endpoint, ids, osl, order.point.workload)
