@@ -15,7 +15,7 @@ const tables = (() => {
     }
     show(
       "targets-caption",
-      `At one speed for the user: ${words.lower(metric.label)}, ${words.unit(metric.unit)}, 95 % intervals`,
+      `At one speed for the user: ${words.lower(metric.label)}, ${words.unit(metric.unit)}`,
       chips(pair.stamps),
     );
     byId("head-mtp").textContent = words.arm(pair);

@@ -3,8 +3,12 @@
 import json
 import re
 
+import pytest
+
+from analysis.answer import write_page
 from analysis.report import page
 from analysis.report.metrics import columns, drawn
+from harness.errors import UserError
 from harness.metrics import METRICS
 
 
@@ -56,3 +60,17 @@ def test_provisioned_and_measured_megawatts_are_two_metrics():
     assert {"tok_s_mw_provisioned": "per_mw", "tok_s_mw_measured": "is"} == {
         metric.name: metric.how for metric in drawn() if metric.unit == "tok/s/MW"
     }
+
+
+def test_a_page_is_written_even_where_nothing_can_be_compared(synthetic, tmp_path):
+    lonely = synthetic.Sweep(arms=(synthetic.OFF,)).write(tmp_path / "lonely")
+
+    written, compared = write_page([lonely], tmp_path / "page.html", png=tmp_path / "page.png")
+
+    assert ([tmp_path / "page.html"], False) == (written, compared)
+    assert "no MTP arm of the same model" in (tmp_path / "page.html").read_text()
+
+
+def test_a_picture_of_the_published_computation_is_refused_in_a_line(tmp_path):
+    with pytest.raises(UserError, match="without --as-published"):
+        write_page([tmp_path], tmp_path / "page.html", svg=tmp_path / "page.svg", published=True)
