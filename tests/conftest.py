@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,3 +279,14 @@ def power_stream():
 def board():
     """`Board`, for tests that say how it differs."""
     return Board
+
+
+@pytest.fixture(scope="session")
+def fake_nvml(tmp_path_factory):
+    """Folder of a libnvidia-ml.so.1 of our own, built from tests/fakes/nvml.c."""
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).parent / "fakes" / "nvml.c"
+    library = folder / "libnvidia-ml.so.1"
+    flags = ["-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run(["cc", *flags, "-o", str(library), str(source), "-lm"], check=True)
+    return folder

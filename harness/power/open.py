@@ -7,7 +7,6 @@ from harness.errors import NoMeter
 from harness.power import visible
 from harness.power.meter import Meter
 from harness.power.stream import Device
-from harness.spec import Vendor
 
 Choose = Callable[[Sequence[Device], Mapping[str, str]], tuple[str, ...]]
 
@@ -40,18 +39,19 @@ def _amd() -> Meter:
     return AmdMeter()
 
 
-MAKERS: Mapping[Vendor, Maker] = {
-    Vendor.NVIDIA: Maker(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
-    Vendor.AMD: Maker(_amd, visible.amd, {}),
+# By `spec.Vendor`; its module is not imported, so that a sampler is small and starts at once.
+MAKERS: Mapping[str, Maker] = {
+    "nvidia": Maker(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+    "amd": Maker(_amd, visible.amd, {}),
 }
 
 
-def visibility_order(vendor: Vendor) -> Mapping[str, str]:
+def visibility_order(vendor: str) -> Mapping[str, str]:
     """Variables for a server that is started here, so that numbers in its visibility variables mean what we take."""
     return MAKERS[vendor].order if vendor in MAKERS else {}
 
 
-def asked_gpus(vendor: Vendor, devices: Sequence[Device], env: Mapping[str, str], count: int) -> tuple[str, ...]:
+def asked_gpus(vendor: str, devices: Sequence[Device], env: Mapping[str, str], count: int) -> tuple[str, ...]:
     """The GPUs that a server of `count` takes: the first that its environment shows it.
 
     Raises:

@@ -27,7 +27,6 @@ from harness.launch.processes import boot_id
 from harness.power.meter import Meter
 from harness.power.open import MAKERS
 from harness.power.stream import Device, Header, PowerSample, line
-from harness.spec import Vendor
 from harness.units import NS_PER_S
 
 HZ = 10.0
@@ -44,7 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         path: the stream; None only describes.
     """
 
-    vendor: Vendor
+    vendor: str
     gpus: tuple[str, ...] | None = None
     path: str | None = None
     hz: float = HZ
@@ -118,7 +117,7 @@ def _run(job: Job, out: BinaryIO) -> None:
     meter = MAKERS[job.vendor].open()
     try:
         wanted = [device for device in meter.devices() if job.gpus is None or device.gpu in job.gpus]
-        out.write(line(header(meter, job.vendor.value, wanted, job.hz)))
+        out.write(line(header(meter, job.vendor, wanted, job.hz)))
         if job.path is not None:
             sample(meter, [device.gpu for device in wanted], out, job.hz, _stdin_ends)
     finally:

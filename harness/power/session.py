@@ -20,7 +20,6 @@ from harness.power.records import Metering
 from harness.power.sampler import Job
 from harness.power.stream import Device, Header, cut, parsed
 from harness.power.usage import usage
-from harness.spec import Vendor
 from harness.units import NS_PER_S
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ BEFORE_S, AFTER_S = 3.0, 1.0
 _LOOK_S = 0.05
 
 
-def describe(vendor: Vendor) -> Header:
+def describe(vendor: str) -> Header:
     """All GPUs of a vendor as they are now, asked in a process of its own.
 
     Raises:
@@ -42,11 +41,11 @@ def describe(vendor: Vendor) -> Header:
     try:
         said = subprocess.run(command(Job(vendor=vendor)), capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise NoMeter(f"{vendor.value}: the library did not answer in {DESCRIBE_LIMIT_S:.0f} s") from error
+        raise NoMeter(f"{vendor}: the library did not answer in {DESCRIBE_LIMIT_S:.0f} s") from error
     described = parsed(said.stdout)
     if not isinstance(described, Header):
         words = said.stderr.decode(errors="replace").strip().splitlines()
-        raise NoMeter(words[-1] if words else f"{vendor.value}: its library ended the process ({said.returncode})")
+        raise NoMeter(words[-1] if words else f"{vendor}: its library ended the process ({said.returncode})")
     return described
 
 
@@ -62,7 +61,7 @@ class Session:
         metering: what is known of it so far.
     """
 
-    def __init__(self, metering: Metering, vendor: Vendor, stream: Path, before: tuple[Device, ...] = ()) -> None:
+    def __init__(self, metering: Metering, vendor: str, stream: Path, before: tuple[Device, ...] = ()) -> None:
         self.metering = metering
         self._vendor = vendor
         self._stream = stream
@@ -152,7 +151,7 @@ class Session:
 
 @asynccontextmanager
 async def metered(
-    vendor: Vendor, gpus: int, env: Mapping[str, str], stream: Path, log: Path, *, required: bool = False
+    vendor: str, gpus: int, env: Mapping[str, str], stream: Path, log: Path, *, required: bool = False
 ) -> AsyncIterator[Session]:
     """Read the GPUs that a server with this environment will take, while the block runs.
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import ResultsError
-from harness.records import SCHEMA
+
+SCHEMA = 1
+"""Version of the stream; raised when a field changes its meaning, never for a new one."""
 
 _GUARD = b',"crc":"'
 _TAIL = len(_GUARD) + len(b'00000000"}')

@@ -1,214 +1,363 @@
-/* fake_nvml.c - a minimal stand-in for libnvidia-ml.so.1 (original code, no NVIDIA source).
+/* A stand-in for libnvidia-ml.so.1: GPUs whose power follows a known trace and whose counter is its exact integral.
  *
- *   cc -O2 -fPIC -shared -Wl,-soname,libnvidia-ml.so.1 -o libnvidia-ml.so.1 fake_nvml.c -lm
+ *   cc -O2 -fPIC -shared -Wl,-soname,libnvidia-ml.so.1 -o libnvidia-ml.so.1 nvml.c -lm
  *
- * It reports N GPUs whose power follows a piecewise-constant trace and whose energy counter is
- * the exact integral of that trace, so a harness's answer can be checked against closed form.
+ * Original code; signatures and units as in nvml.h (API 13). The real nvidia-ml-py loads it, so that what is tested is
+ * all of the meter. Settings are environment variables, read at nvmlInit:
  *
- *   FAKE_NVML_GPUS      count (8)
- *   FAKE_NVML_NAME      "NVIDIA H100 80GB HBM3"
- *   FAKE_NVML_TRACE     "seconds:watts,seconds:watts,..."  last one holds ("5:100,10:600,5:100")
- *   FAKE_NVML_LOOP      1 = repeat the trace
- *   FAKE_NVML_T0        unix time (float) at which the trace starts (process start if unset)
- *   FAKE_NVML_SKEW      GPU i draws watts*(1+SKEW*i)  (0.01)
- *   FAKE_NVML_PERIOD_MS sensor/energy update period (100): readings are held between updates
- *   FAKE_NVML_LATENCY_US busy time added to each sensor call (0)
- *   FAKE_NVML_ENERGY0_MJ counter value at trace start (123456789)
- *   FAKE_NVML_RESET_AT  trace second at which the energy counter restarts from 0 (driver reload)
- *   FAKE_NVML_MIG       1 = MIG mode enabled on every GPU
- *   FAKE_NVML_FAIL      "gpu:what:after:code;..." what = power|energy|field|all, after = n calls,
- *                       code = nvmlReturn (3 NOT_SUPPORTED, 4 NO_PERMISSION, 15 GPU_IS_LOST)
- *   FAKE_NVML_NOSCOPE0  1 = GPU-scope POWER_* fields unsupported (C2C superchip), module scope works
+ *   FAKE_NVML_GPUS        how many (8)
+ *   FAKE_NVML_TRACE       "seconds:watts,seconds:watts,..."; the last one holds ("3600:350")
+ *   FAKE_NVML_LOOP        1: the trace begins anew when it is over
+ *   FAKE_NVML_SKEW        GPU i draws watts * (1 + SKEW * i) (0.01)
+ *   FAKE_NVML_PERIOD_MS   how often sensors and counter publish; between, they hold what they said (100, as an H100)
+ *   FAKE_NVML_CLOCK       file with a double: the time, s; without it the real clock
+ *   FAKE_NVML_T0          unix time at which the trace begins (nvmlInit)
+ *   FAKE_NVML_LATENCY_US  time that each call takes (0)
+ *   FAKE_NVML_ENERGY0_MJ  the counter when the trace begins (123456789)
+ *   FAKE_NVML_ON          in another process's environment, "0,1": that process is on these GPUs and fills 20 GB
+ *
+ * and faults, the times in seconds of the trace:
+ *
+ *   FAKE_NVML_FAIL        "gpu:what:from:code,..." what = energy | power | fields | all; code = nvmlReturn_t
+ *   FAKE_NVML_RESET_AT    the counter begins at 0 again, as when the driver is reloaded
+ *   FAKE_NVML_FREEZE_AT   the counter stands still
+ *   FAKE_NVML_ZERO_AT     the power of the moment is 0
+ *   FAKE_NVML_SCALE       the counter counts so much of the truth (1)
+ *   FAKE_NVML_WRAP_BITS   the counter has so many bits (64)
+ *   FAKE_NVML_LIMIT_AT    "from:watts": the power limit is changed
+ *   FAKE_NVML_HOT_AT      heat holds the clocks down
+ *   FAKE_NVML_MIG         1: every GPU is split into two instances
+ *   FAKE_NVML_MODULE      1: power fields exist for the module alone, as on a GPU that shares it with a CPU
+ *   FAKE_NVML_HIDE_PIDS   1: no process is shown, as in a container
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
-typedef int R;
-enum { OK = 0, UNINIT = 1, EINVAL_ = 2, NOTSUP = 3, NOPERM = 4, NOTFOUND = 6, TOOSMALL = 7, LOST = 15, ARGVER = 25 };
-#define MAXG 64
-#define MAXSEG 4096
+typedef int nvmlReturn;
+typedef unsigned long long u64;
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, GPU_IS_LOST = 15 };
+enum { MOST_GPUS = 64, MOST_SEGMENTS = 4096 };
 #define API __attribute__((visibility("default")))
+#define LIMIT_W 700.0
+#define CAPPED_W 690.0
+#define FILLED_BYTES (20ULL << 30)
 
-typedef struct { int idx; long calls; } Dev;
-typedef Dev *H;
-static Dev dev[MAXG];
-static int inited, ngpu = 8, loop_, mig, noscope0;
-static double t0, skew = 0.01, period = 0.1, reset_at = -1, energy0 = 123456789;
+typedef struct {
+    int index, parent; /* parent: -1 for a whole GPU, else the GPU that it is an instance of */
+} Gpu;
+typedef Gpu *Handle;
+
+static Gpu gpus[MOST_GPUS], instances[2 * MOST_GPUS];
+static int initialized, gpu_count, loops, mig, module_only, hide_pids, segment_count, clock_file = -1;
+static double seconds[MOST_SEGMENTS], watts[MOST_SEGMENTS], trace_s, trace_j;
+static double began, skew, period, scale, energy0, reset_at, freeze_at, zero_at, limit_at, limit_then, hot_at;
 static long latency_us;
-static int nseg; static double segd[MAXSEG], segw[MAXSEG], total_d, total_e;
-static const char *gname = "NVIDIA H100 80GB HBM3";
+static int wrap_bits;
 
-static double now(void) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t); return t.tv_sec + t.tv_nsec * 1e-9; }
-static double envd(const char *k, double d) { const char *s = getenv(k); return s && *s ? atof(s) : d; }
+static double number(const char *name, double otherwise) {
+    const char *text = getenv(name);
+    return text && *text ? atof(text) : otherwise;
+}
 
-static void load(void) {
-    ngpu = (int)envd("FAKE_NVML_GPUS", 8); if (ngpu > MAXG) ngpu = MAXG;
-    skew = envd("FAKE_NVML_SKEW", 0.01); period = envd("FAKE_NVML_PERIOD_MS", 100) / 1e3;
-    latency_us = (long)envd("FAKE_NVML_LATENCY_US", 0); energy0 = envd("FAKE_NVML_ENERGY0_MJ", 123456789);
-    reset_at = envd("FAKE_NVML_RESET_AT", -1); mig = (int)envd("FAKE_NVML_MIG", 0);
-    loop_ = (int)envd("FAKE_NVML_LOOP", 0); noscope0 = (int)envd("FAKE_NVML_NOSCOPE0", 0);
-    t0 = envd("FAKE_NVML_T0", now());
-    if (getenv("FAKE_NVML_NAME")) gname = getenv("FAKE_NVML_NAME");
-    const char *s = getenv("FAKE_NVML_TRACE"); if (!s || !*s) s = "3600:350";
-    nseg = 0; total_d = total_e = 0;
-    while (*s && nseg < MAXSEG) {
-        char *e; double d = strtod(s, &e); if (*e != ':') break; double w = strtod(e + 1, &e);
-        segd[nseg] = d; segw[nseg++] = w; total_d += d; total_e += d * w; s = *e == ',' ? e + 1 : e;
+/* --- time, and the trace over it --------------------------------------------------------------------------------- */
+
+static double now(void) {
+    double virtual_s;
+    if (clock_file >= 0 && pread(clock_file, &virtual_s, sizeof virtual_s, 0) == sizeof virtual_s) return virtual_s;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+/* When sensors spoke last, in seconds of the trace. */
+static double published(void) {
+    double t = now() - began;
+    return period > 0 ? floor(t / period + 1e-9) * period : t;
+}
+
+static double watts_at(double t) {
+    if (loops && trace_s > 0) t = fmod(t, trace_s);
+    for (int i = 0; i < segment_count; i++) {
+        if (t < seconds[i]) return watts[i];
+        t -= seconds[i];
     }
-    for (int i = 0; i < ngpu; i++) { dev[i].idx = i; dev[i].calls = 0; }
+    return watts[segment_count - 1];
 }
-/* trace in W at second t, and its integral in J from 0 to t (before per-GPU skew) */
-static double watts(double t) {
-    if (t < 0) t = 0;
-    if (loop_ && total_d > 0) t = fmod(t, total_d);
-    for (int i = 0; i < nseg; i++) { if (t < segd[i]) return segw[i]; t -= segd[i]; }
-    return nseg ? segw[nseg - 1] : 0;
-}
-static double joules(double t) {
-    double e = 0; if (t < 0) return nseg ? t * segw[0] : 0;   /* before T0 the first segment holds */
-    if (loop_ && total_d > 0) { double n = floor(t / total_d); e = n * total_e; t -= n * total_d; }
-    for (int i = 0; i < nseg; i++) { if (t < segd[i]) return e + t * segw[i]; e += segd[i] * segw[i]; t -= segd[i]; }
-    return e + t * (nseg ? segw[nseg - 1] : 0);
-}
-static double gain(H h) { return 1 + skew * h->idx; }
-static double tick(void) { double t = now() - t0; return period > 0 ? floor(t / period) * period : t; } /* held value */
-static unsigned p_inst(H h) { return (unsigned)llround(1e3 * gain(h) * watts(tick())); }
-static unsigned p_avg(H h) { double t = tick(); return (unsigned)llround(1e3 * gain(h) * (joules(t) - joules(t - 1))); }
-static unsigned long long e_mj(H h) {
-    double t = tick(), j = joules(t);
-    if (reset_at >= 0 && t >= reset_at) return (unsigned long long)(1e3 * gain(h) * (j - joules(reset_at)));
-    return (unsigned long long)(energy0 + 1e3 * gain(h) * j);
-}
-static R fault(H h, const char *what) {
-    if (!inited) return UNINIT;
-    if (h < dev || h >= dev + ngpu) return EINVAL_;
-    long n = ++h->calls;
-    if (latency_us) usleep(latency_us);
-    const char *s = getenv("FAKE_NVML_FAIL");
-    while (s && *s) {
-        int g, code; char w[16]; long after;
-        if (sscanf(s, "%d:%15[^:]:%ld:%d", &g, w, &after, &code) == 4 && g == h->idx && n > after && (!strcmp(w, what) || !strcmp(w, "all"))) return code;
-        s = strchr(s, ';'); if (s) s++;
+
+/* The integral from 0 to t of watts, or of the time in which they are above a limit. */
+static double integral(double t, double above) {
+    double whole = 0, sum = 0;
+    if (t < 0) return above > 0 ? 0 : t * watts[0];
+    for (int i = 0; i < segment_count; i++) whole += seconds[i] * (above > 0 ? watts[i] > above : watts[i]);
+    if (loops && trace_s > 0) {
+        sum = floor(t / trace_s) * whole;
+        t = fmod(t, trace_s);
     }
-    return OK;
+    for (int i = 0; i < segment_count && t > 0; i++) {
+        double held = i == segment_count - 1 && !loops ? t : fmin(t, seconds[i]);
+        sum += held * (above > 0 ? watts[i] > above : watts[i]);
+        t -= held;
+    }
+    return sum;
 }
-static R cpy(char *o, unsigned n, const char *s) { if (!o) return EINVAL_; if (strlen(s) + 1 > n) return TOOSMALL; strcpy(o, s); return OK; }
-static void uuid(int i, char *o) { sprintf(o, "GPU-00000000-0000-4000-8000-%012d", i); }
-#define CHK(h) do { R r_ = fault(h, "other"); if (r_) return r_; } while (0)
 
-API R nvmlInitWithFlags(unsigned f) { (void)f; if (!inited++) load(); return OK; }
-API R nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
-API R nvmlInit(void) { return nvmlInitWithFlags(0); }
-API R nvmlShutdown(void) { if (!inited) return UNINIT; inited--; return OK; }
-API const char *nvmlErrorString(R r) { static char b[32]; snprintf(b, sizeof b, "fake nvml error %d", r); return b; }
-API R nvmlSystemGetDriverVersion(char *o, unsigned n) { return cpy(o, n, "580.95.05"); }
-API R nvmlSystemGetNVMLVersion(char *o, unsigned n) { return cpy(o, n, "13.580.95.05"); }
-API R nvmlSystemGetCudaDriverVersion(int *v) { *v = 13000; return OK; }
-API R nvmlSystemGetCudaDriverVersion_v2(int *v) { *v = 13000; return OK; }
-API R nvmlDeviceGetCount_v2(unsigned *n) { if (!inited) return UNINIT; *n = ngpu; return OK; }
-API R nvmlDeviceGetCount(unsigned *n) { return nvmlDeviceGetCount_v2(n); }
-API R nvmlDeviceGetHandleByIndex_v2(unsigned i, H *h) { if (!inited) return UNINIT; if (i >= (unsigned)ngpu) return EINVAL_; *h = &dev[i]; return OK; }
-API R nvmlDeviceGetHandleByUUID(const char *u, H *h) { char b[64]; for (int i = 0; i < ngpu; i++) { uuid(i, b); if (!strcmp(b, u)) { *h = &dev[i]; return OK; } } return NOTFOUND; }
-API R nvmlDeviceGetHandleByPciBusId_v2(const char *p, H *h) { char b[32]; for (int i = 0; i < ngpu; i++) { sprintf(b, "00000000:%02X:00.0", 16 * (i + 1)); if (strcasestr(b, p) || strcasestr(p, b)) { *h = &dev[i]; return OK; } } return NOTFOUND; }
-API R nvmlDeviceGetIndex(H h, unsigned *i) { CHK(h); *i = h->idx; return OK; }
-API R nvmlDeviceGetMinorNumber(H h, unsigned *i) { CHK(h); *i = h->idx; return OK; }
-API R nvmlDeviceGetModuleId(H h, unsigned *i) { CHK(h); *i = h->idx + 1; return OK; }
-API R nvmlDeviceGetName(H h, char *o, unsigned n) { CHK(h); return cpy(o, n, gname); }
-API R nvmlDeviceGetUUID(H h, char *o, unsigned n) { CHK(h); char b[64]; uuid(h->idx, b); return cpy(o, n, b); }
-API R nvmlDeviceGetSerial(H h, char *o, unsigned n) { CHK(h); char b[32]; sprintf(b, "16500000%05d", h->idx); return cpy(o, n, b); }
-typedef struct { char busIdLegacy[16]; unsigned domain, bus, device, pciDeviceId, pciSubSystemId; char busId[32]; } Pci;
-API R nvmlDeviceGetPciInfo_v3(H h, Pci *p) { CHK(h); memset(p, 0, sizeof *p); p->bus = 16 * (h->idx + 1); p->pciDeviceId = 0x233010DE; snprintf(p->busIdLegacy, 16, "0000:%02X:00.0", p->bus); snprintf(p->busId, 32, "00000000:%02X:00.0", p->bus); return OK; }
-API R nvmlDeviceGetArchitecture(H h, unsigned *a) { CHK(h); *a = strstr(gname, "B200") || strstr(gname, "B300") ? 10 : 9; return OK; } /* 9 Hopper, 10 Blackwell */
-API R nvmlDeviceGetCudaComputeCapability(H h, int *a, int *b) { CHK(h); *a = strstr(gname, "B200") || strstr(gname, "B300") ? 10 : 9; *b = 0; return OK; }
-API R nvmlDeviceGetMigMode(H h, unsigned *c, unsigned *p) { CHK(h); *c = *p = mig; return OK; }
-API R nvmlDeviceIsMigDeviceHandle(H h, unsigned *v) { CHK(h); *v = 0; return OK; }
-API R nvmlDeviceGetC2cModeInfoV(H h, void *i) { (void)i; CHK(h); return NOTSUP; }
-API R nvmlDeviceGetFanSpeed(H h, unsigned *v) { (void)v; CHK(h); return NOTSUP; }
-API R nvmlDeviceGetPersistenceMode(H h, unsigned *m) { CHK(h); *m = 1; return OK; }
-API R nvmlDeviceGetPerformanceState(H h, int *p) { CHK(h); *p = 0; return OK; }
-API R nvmlDeviceGetPowerManagementMode(H h, int *m) { CHK(h); *m = 1; return OK; }
+static double gain(Handle gpu) { return 1 + skew * gpu->index; }
 
-API R nvmlDeviceGetPowerUsage(H h, unsigned *mw) { R r = fault(h, "power"); if (r) return r; *mw = p_avg(h); return OK; } /* 1 s average, as on Ampere+ */
-API R nvmlDeviceGetTotalEnergyConsumption(H h, unsigned long long *mj) { R r = fault(h, "energy"); if (r) return r; *mj = e_mj(h); return OK; }
-API R nvmlDeviceGetEnforcedPowerLimit(H h, unsigned *v) { CHK(h); *v = 700000; return OK; }
-API R nvmlDeviceGetPowerManagementLimit(H h, unsigned *v) { CHK(h); *v = 700000; return OK; }
-API R nvmlDeviceGetPowerManagementDefaultLimit(H h, unsigned *v) { CHK(h); *v = 700000; return OK; }
-API R nvmlDeviceGetPowerManagementLimitConstraints(H h, unsigned *a, unsigned *b) { CHK(h); *a = 200000; *b = 700000; return OK; }
-API R nvmlDeviceGetTemperature(H h, int s, unsigned *t) { (void)s; CHK(h); *t = 30 + (unsigned)(watts(tick()) / 20); return OK; }
-typedef struct { unsigned version; int sensor; int temperature; } Temp1;
-API R nvmlDeviceGetTemperatureV(H h, Temp1 *t) { CHK(h); t->temperature = 30 + (int)(watts(tick()) / 20); return OK; }
-API R nvmlDeviceGetClockInfo(H h, int type, unsigned *c) { CHK(h); *c = type == 2 ? 2619 : (watts(tick()) > 690 ? 1755 : 1980); return OK; }
-API R nvmlDeviceGetMaxClockInfo(H h, int type, unsigned *c) { CHK(h); *c = type == 2 ? 2619 : 1980; return OK; }
-API R nvmlDeviceGetCurrentClocksEventReasons(H h, unsigned long long *r) { CHK(h); double w = watts(tick()); *r = w > 690 ? 4 : (w < 120 ? 1 : 0); return OK; } /* 4 SW power cap, 1 idle */
-API R nvmlDeviceGetCurrentClocksThrottleReasons(H h, unsigned long long *r) { return nvmlDeviceGetCurrentClocksEventReasons(h, r); }
-API R nvmlDeviceGetUtilizationRates(H h, unsigned *u) { CHK(h); u[0] = watts(tick()) > 150 ? 100 : 0; u[1] = u[0] / 2; return OK; }
-API R nvmlDeviceGetMemoryInfo(H h, unsigned long long *m) { CHK(h); m[0] = 85520809984ULL; m[2] = 1ULL << 30; m[1] = m[0] - m[2]; return OK; }
-typedef struct { unsigned version; unsigned long long total, reserved, free, used; } Mem2;
-API R nvmlDeviceGetMemoryInfo_v2(H h, Mem2 *m) { CHK(h); m->total = 85520809984ULL; m->reserved = 0; m->used = 1ULL << 30; m->free = m->total - m->used; return OK; }
-/* A process is on GPU i when the environment that it was started with holds FAKE_NVML_ON with i in it: "0,1". */
+static unsigned instant_mw(Handle gpu) {
+    double t = published();
+    return zero_at >= 0 && t >= zero_at ? 0 : (unsigned)llround(1e3 * gain(gpu) * watts_at(t));
+}
+
+static unsigned mean_mw(Handle gpu) {
+    double t = published();
+    return (unsigned)llround(1e3 * gain(gpu) * (integral(t, 0) - integral(t - 1, 0)));
+}
+
+static u64 energy_mj(Handle gpu) {
+    double t = published(), from = 0, start = energy0;
+    if (freeze_at >= 0) t = fmin(t, freeze_at);
+    if (reset_at >= 0 && t >= reset_at) from = reset_at, start = 0;
+    u64 count = (u64)(start + scale * 1e3 * gain(gpu) * (integral(t, 0) - integral(from, 0)));
+    return wrap_bits < 64 ? count & ((1ULL << wrap_bits) - 1) : count;
+}
+
+static unsigned limit_mw(void) {
+    return (unsigned)(1e3 * (limit_at >= 0 && published() >= limit_at ? limit_then : LIMIT_W));
+}
+
+/* --- settings and faults ------------------------------------------------------------------------------------------ */
+
+static void read_trace(const char *text) {
+    segment_count = 0, trace_s = trace_j = 0;
+    while (*text && segment_count < MOST_SEGMENTS) {
+        char *end;
+        double length = strtod(text, &end), power = strtod(end + (*end == ':'), &end);
+        seconds[segment_count] = length, watts[segment_count++] = power;
+        trace_s += length, trace_j += length * power;
+        text = *end == ',' ? end + 1 : end;
+    }
+}
+
+static void settle(void) {
+    const char *path = getenv("FAKE_NVML_CLOCK"), *trace = getenv("FAKE_NVML_TRACE"), *limit = getenv("FAKE_NVML_LIMIT_AT");
+    if (clock_file >= 0) close(clock_file);
+    clock_file = path && *path ? open(path, O_RDONLY) : -1;
+    read_trace(trace && *trace ? trace : "3600:350");
+    gpu_count = (int)fmin(number("FAKE_NVML_GPUS", 8), MOST_GPUS);
+    loops = (int)number("FAKE_NVML_LOOP", 0);
+    skew = number("FAKE_NVML_SKEW", 0.01), period = number("FAKE_NVML_PERIOD_MS", 100) / 1e3;
+    scale = number("FAKE_NVML_SCALE", 1), energy0 = number("FAKE_NVML_ENERGY0_MJ", 123456789);
+    wrap_bits = (int)number("FAKE_NVML_WRAP_BITS", 64), latency_us = (long)number("FAKE_NVML_LATENCY_US", 0);
+    reset_at = number("FAKE_NVML_RESET_AT", -1), freeze_at = number("FAKE_NVML_FREEZE_AT", -1);
+    zero_at = number("FAKE_NVML_ZERO_AT", -1), hot_at = number("FAKE_NVML_HOT_AT", -1);
+    limit_at = limit ? atof(limit) : -1, limit_then = limit && strchr(limit, ':') ? atof(strchr(limit, ':') + 1) : LIMIT_W;
+    mig = (int)number("FAKE_NVML_MIG", 0), module_only = (int)number("FAKE_NVML_MODULE", 0);
+    hide_pids = (int)number("FAKE_NVML_HIDE_PIDS", 0);
+    began = number("FAKE_NVML_T0", now());
+    for (int i = 0; i < gpu_count; i++) {
+        gpus[i] = (Gpu){i, -1};
+        instances[2 * i] = (Gpu){2 * i, i}, instances[2 * i + 1] = (Gpu){2 * i + 1, i};
+    }
+}
+
+static nvmlReturn fault(Handle gpu, const char *what) {
+    if (!initialized) return UNINITIALIZED;
+    if (latency_us) usleep((useconds_t)latency_us);
+    const char *text = getenv("FAKE_NVML_FAIL");
+    while (text && *text) {
+        int index, code;
+        char which[16];
+        double from;
+        if (sscanf(text, "%d:%15[^:]:%lf:%d", &index, which, &from, &code) == 4 && index == gpu->index &&
+            now() - began >= from && (!strcmp(which, what) || !strcmp(which, "all")))
+            return code;
+        text = strchr(text, ',');
+        if (text) text++;
+    }
+    return SUCCESS;
+}
+
+#define OR_FAIL(gpu)                              \
+    do {                                          \
+        nvmlReturn failed = fault(gpu, "other");  \
+        if (failed) return failed;                \
+    } while (0)
+
+static nvmlReturn copied(char *to, unsigned room, const char *text) {
+    if (strlen(text) + 1 > room) return TOO_SMALL;
+    strcpy(to, text);
+    return SUCCESS;
+}
+
+static void uuid_of(Handle gpu, char *to) {
+    sprintf(to, "%s-00000000-0000-4000-8000-%012d", gpu->parent < 0 ? "GPU" : "MIG", gpu->index);
+}
+
+/* --- the library and its GPUs ------------------------------------------------------------------------------------- */
+
+API nvmlReturn nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    if (!initialized++) settle();
+    return SUCCESS;
+}
+API nvmlReturn nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+API nvmlReturn nvmlShutdown(void) { return initialized ? (initialized--, SUCCESS) : UNINITIALIZED; }
+API nvmlReturn nvmlSystemGetDriverVersion(char *to, unsigned room) { return copied(to, room, "580.95.05"); }
+API nvmlReturn nvmlSystemGetNVMLVersion(char *to, unsigned room) { return copied(to, room, "13.580.95.05"); }
+API nvmlReturn nvmlDeviceGetCount_v2(unsigned *n) { return initialized ? (*n = (unsigned)gpu_count, SUCCESS) : UNINITIALIZED; }
+API nvmlReturn nvmlDeviceGetHandleByIndex_v2(unsigned index, Handle *to) {
+    if (index >= (unsigned)gpu_count) return INVALID;
+    *to = &gpus[index];
+    return SUCCESS;
+}
+API nvmlReturn nvmlDeviceGetHandleByUUID(const char *uuid, Handle *to) {
+    char mine[64];
+    for (int i = 0; i < gpu_count; i++) {
+        uuid_of(&gpus[i], mine);
+        if (!strcmp(mine, uuid)) return *to = &gpus[i], SUCCESS;
+    }
+    return NOT_FOUND;
+}
+API nvmlReturn nvmlDeviceGetIndex(Handle gpu, unsigned *to) { OR_FAIL(gpu); return *to = (unsigned)gpu->index, SUCCESS; }
+API nvmlReturn nvmlDeviceGetName(Handle gpu, char *to, unsigned room) { OR_FAIL(gpu); return copied(to, room, "NVIDIA H100 80GB HBM3"); }
+API nvmlReturn nvmlDeviceGetVbiosVersion(Handle gpu, char *to, unsigned room) { OR_FAIL(gpu); return copied(to, room, "96.00.74.00.01"); }
+API nvmlReturn nvmlDeviceGetUUID(Handle gpu, char *to, unsigned room) {
+    char mine[64];
+    OR_FAIL(gpu);
+    uuid_of(gpu, mine);
+    return copied(to, room, mine);
+}
+typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } Pci;
+API nvmlReturn nvmlDeviceGetPciInfo_v3(Handle gpu, Pci *to) {
+    OR_FAIL(gpu);
+    memset(to, 0, sizeof *to);
+    to->bus = 16u * (unsigned)(gpu->index + 1);
+    snprintf(to->bus_id, sizeof to->bus_id, "00000000:%02X:00.0", to->bus);
+    return SUCCESS;
+}
+API nvmlReturn nvmlDeviceGetPersistenceMode(Handle gpu, unsigned *to) { OR_FAIL(gpu); return *to = 1, SUCCESS; }
+API nvmlReturn nvmlDeviceGetMigMode(Handle gpu, unsigned *now_, unsigned *next) { OR_FAIL(gpu); return *now_ = *next = (unsigned)mig, SUCCESS; }
+API nvmlReturn nvmlDeviceGetMaxMigDeviceCount(Handle gpu, unsigned *to) { OR_FAIL(gpu); return *to = mig ? 7 : 0, SUCCESS; }
+API nvmlReturn nvmlDeviceGetMigDeviceHandleByIndex(Handle gpu, unsigned index, Handle *to) {
+    OR_FAIL(gpu);
+    if (!mig || index >= 2) return NOT_FOUND;
+    return *to = &instances[2 * gpu->index + (int)index], SUCCESS;
+}
+
+/* --- who is on a GPU ---------------------------------------------------------------------------------------------- */
+
 static int is_on(const char *pid, int gpu) {
-    char path[64], text[65536]; snprintf(path, sizeof path, "/proc/%s/environ", pid);
-    FILE *f = fopen(path, "r"); if (!f) return 0;
-    size_t n = fread(text, 1, sizeof text - 1, f); fclose(f); text[n] = 0;
-    for (char *s = text; s < text + n; s += strlen(s) + 1)
-        if (!strncmp(s, "FAKE_NVML_ON=", 13)) {
-            char *c = s + 13, *e;
-            while (*c) { long g = strtol(c, &e, 10); if (e == c) break; if (g == gpu) return 1; c = *e == ',' ? e + 1 : e; }
+    char path[300], text[65536];
+    snprintf(path, sizeof path, "/proc/%s/environ", pid);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = 0;
+    for (char *entry = text; entry < text + length; entry += strlen(entry) + 1) {
+        if (strncmp(entry, "FAKE_NVML_ON=", 13)) continue;
+        for (char *at = entry + 13, *end; *at; at = *end == ',' ? end + 1 : end) {
+            long named = strtol(at, &end, 10);
+            if (end == at) break;
+            if (named == gpu) return 1;
         }
+    }
     return 0;
 }
-typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } Proc;
-API R nvmlDeviceGetComputeRunningProcesses_v3(H h, unsigned *n, Proc *p) {
-    CHK(h); unsigned room = *n, k = 0; DIR *d = opendir("/proc"); struct dirent *e;
-    while (d && (e = readdir(d))) {
-        if (e->d_name[0] < '0' || e->d_name[0] > '9' || !is_on(e->d_name, h->idx)) continue;
-        if (p && k < room) { p[k].pid = (unsigned)atoi(e->d_name); p[k].used = 1ULL << 30; p[k].gi = p[k].ci = 0xffffffff; }
-        k++;
+
+typedef struct { unsigned pid; u64 used; unsigned instance, compute; } Process;
+
+static unsigned processes_on(int gpu, Process *to, unsigned room) {
+    unsigned found = 0;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || !is_on(entry->d_name, gpu)) continue;
+        if (found < room) to[found] = (Process){(unsigned)atoi(entry->d_name), FILLED_BYTES, ~0u, ~0u};
+        found++;
     }
-    if (d) closedir(d);
-    *n = k; return k > room || (k && !p) ? 7 : OK; /* INSUFFICIENT_SIZE */
+    if (proc) closedir(proc);
+    return found;
 }
 
-typedef union { double d; int si; unsigned ui; unsigned long ul; unsigned long long ull; long long sll; unsigned short us; } Val;
-typedef struct { unsigned fieldId, scopeId; long long timestamp, latencyUsec; int valueType, ret; Val v; } FV;
-enum { VT_UINT = 1, VT_ULL = 3 };
-API R nvmlDeviceGetFieldValues(H h, int n, FV *f) {
-    R r = fault(h, "field"); if (r == LOST || r == UNINIT || r == EINVAL_) return r;
-    for (int i = 0; i < n; i++) {
-        f[i].timestamp = (long long)(now() * 1e6); f[i].latencyUsec = latency_us; f[i].ret = r; f[i].v.ull = 0; f[i].valueType = VT_UINT;
-        if (r) continue;
-        int gpuscope_missing = noscope0 && f[i].scopeId == 0;
-        switch (f[i].fieldId) {
-        case 83: case 191: f[i].valueType = VT_ULL; f[i].v.ull = e_mj(h); break;       /* energy mJ */
-        case 185: if (gpuscope_missing) f[i].ret = NOTSUP; else f[i].v.ui = f[i].scopeId == 2 ? p_avg(h) / 6 : (f[i].scopeId == 1 ? p_avg(h) + 150000 : p_avg(h)); break;
-        case 186: if (gpuscope_missing || f[i].scopeId == 2) f[i].ret = NOTSUP; else f[i].v.ui = f[i].scopeId == 1 ? p_inst(h) + 150000 : p_inst(h); break;
-        case 187: f[i].v.ui = 200000; break;
-        case 188: case 189: case 190: case 192: f[i].v.ui = 700000; break;
-        case 82: f[i].v.ui = 40; break;                                                 /* HBM temp */
-        case 74: f[i].valueType = VT_ULL; f[i].v.ull = (unsigned long long)(watts(tick()) > 690 ? 1e9 * (now() - t0) : 0); break; /* SW power cap ns */
-        case 76: case 269: case 270: case 271: f[i].valueType = VT_ULL; f[i].v.ull = 0; break;
-        default: f[i].ret = NOTSUP;
-        }
-    }
-    return OK;
+API nvmlReturn nvmlDeviceGetComputeRunningProcesses_v3(Handle gpu, unsigned *n, Process *to) {
+    OR_FAIL(gpu);
+    unsigned room = to ? *n : 0;
+    *n = hide_pids ? 0 : processes_on(gpu->index, to, room);
+    return *n > room ? TOO_SMALL : SUCCESS;
 }
-typedef struct { unsigned long long ts; Val v; } Sample;
-API R nvmlDeviceGetSamples(H h, int type, unsigned long long since, int *vt, unsigned *n, Sample *s) {
-    CHK(h); if (type != 0) return NOTSUP;
-    double t = tick(); unsigned k = 0, cap = s ? *n : 120; *vt = VT_UINT;                /* ring of 120 power samples */
-    for (int i = 119; i >= 0 && k < cap; i--) {
-        double tt = t - i * (period > 0 ? period : 0.02); unsigned long long us = (unsigned long long)((t0 + tt) * 1e6);
-        if (tt < 0 || us <= since) continue;
-        if (s) { s[k].ts = us; s[k].v.ui = (unsigned)(1e3 * gain(h) * watts(tt)); }
-        k++;
+API nvmlReturn nvmlDeviceGetMemoryInfo(Handle gpu, u64 *to) { /* total, free, used */
+    OR_FAIL(gpu);
+    to[0] = 80ULL << 30, to[2] = (1ULL << 30) + (processes_on(gpu->index, NULL, 0) ? FILLED_BYTES : 0), to[1] = to[0] - to[2];
+    return SUCCESS;
+}
+
+/* --- sensors ------------------------------------------------------------------------------------------------------ */
+
+API nvmlReturn nvmlDeviceGetPowerUsage(Handle gpu, unsigned *to) {
+    nvmlReturn failed = fault(gpu, "power");
+    return failed ? failed : (*to = mean_mw(gpu), SUCCESS);
+}
+API nvmlReturn nvmlDeviceGetTotalEnergyConsumption(Handle gpu, u64 *to) {
+    nvmlReturn failed = fault(gpu, "energy");
+    return failed ? failed : (*to = energy_mj(gpu), SUCCESS);
+}
+API nvmlReturn nvmlDeviceGetEnforcedPowerLimit(Handle gpu, unsigned *to) { OR_FAIL(gpu); return *to = limit_mw(), SUCCESS; }
+API nvmlReturn nvmlDeviceGetPowerManagementDefaultLimit(Handle gpu, unsigned *to) { OR_FAIL(gpu); return *to = 700000, SUCCESS; }
+API nvmlReturn nvmlDeviceGetPowerManagementLimitConstraints(Handle gpu, unsigned *least, unsigned *most) {
+    OR_FAIL(gpu);
+    return *least = 200000, *most = 700000, SUCCESS;
+}
+API nvmlReturn nvmlDeviceGetTemperature(Handle gpu, int sensor, unsigned *to) {
+    (void)sensor;
+    OR_FAIL(gpu);
+    return *to = 30 + (unsigned)(watts_at(published()) / 20), SUCCESS;
+}
+API nvmlReturn nvmlDeviceGetClockInfo(Handle gpu, int kind, unsigned *to) {
+    OR_FAIL(gpu);
+    return *to = kind == 2 ? 2619 : watts_at(published()) > CAPPED_W ? 1755 : 1980, SUCCESS;
+}
+API nvmlReturn nvmlDeviceGetMaxClockInfo(Handle gpu, int kind, unsigned *to) { OR_FAIL(gpu); return *to = kind == 2 ? 2619 : 1980, SUCCESS; }
+API nvmlReturn nvmlDeviceGetApplicationsClock(Handle gpu, int kind, unsigned *to) { return nvmlDeviceGetMaxClockInfo(gpu, kind, to); }
+API nvmlReturn nvmlDeviceGetCurrentClocksEventReasons(Handle gpu, u64 *to) {
+    OR_FAIL(gpu);
+    double t = published();
+    *to = (watts_at(t) > CAPPED_W ? 0x4 : 0) | (hot_at >= 0 && t >= hot_at ? 0x20 : 0);
+    return SUCCESS;
+}
+
+typedef union { double d; unsigned ui; unsigned long ul; u64 ull; } Value;
+typedef struct { unsigned field, scope; long long timestamp, latency_us; int type, failed; Value value; } Field;
+enum { UNSIGNED = 1, UNSIGNED_LONG_LONG = 3 };
+
+static void fill(Handle gpu, Field *f) {
+    double t = published();
+    int power = f->field == 185 || f->field == 186;
+    nvmlReturn failed = f->field == 83 ? fault(gpu, "energy") : power ? fault(gpu, "power") : SUCCESS;
+    f->timestamp = (long long)(now() * 1e6), f->latency_us = latency_us, f->type = UNSIGNED, f->value.ull = 0;
+    f->failed = failed ? failed : power && f->scope != (unsigned)module_only ? NOT_SUPPORTED : SUCCESS;
+    if (f->failed) return;
+    switch (f->field) {
+    case 83: f->type = UNSIGNED_LONG_LONG, f->value.ull = energy_mj(gpu); break;
+    case 185: f->value.ui = mean_mw(gpu); break;
+    case 186: f->value.ui = instant_mw(gpu); break;
+    case 190: f->value.ui = limit_mw(); break;
+    case 82: f->value.ui = 40; break;
+    case 74: f->type = UNSIGNED_LONG_LONG, f->value.ull = (u64)(1e9 * integral(t, CAPPED_W)); break;
+    case 269: f->type = UNSIGNED_LONG_LONG, f->value.ull = (u64)(1e9 * (hot_at < 0 ? 0 : fmax(0, t - hot_at))); break;
+    case 270: case 271: f->type = UNSIGNED_LONG_LONG; break;
+    default: f->failed = NOT_SUPPORTED;
     }
-    *n = k; return k ? OK : NOTFOUND;
+}
+
+API nvmlReturn nvmlDeviceGetFieldValues(Handle gpu, int n, Field *fields) {
+    nvmlReturn failed = fault(gpu, "fields");
+    for (int i = 0; !failed && i < n; i++) fill(gpu, &fields[i]);
+    return failed;
 }
