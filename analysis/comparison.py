@@ -12,6 +12,7 @@ from analysis.diff import Diff
 from analysis.evidence import Drafts, Evidence, evidence
 from analysis.flags import Flag, of_curves, of_pair, of_places, stamps_of, within_launch
 from analysis.pairs import MATCHED, Pair
+from analysis.power import PowerLevel, of_power, power_levels
 from analysis.rates import Rates
 from analysis.recorded import LaunchSpread
 from analysis.spread import Spread, spread
@@ -27,6 +28,7 @@ class Comparison:
         overlap: interactivities that both curves have, tok/s/user; None when there are none.
         targets: at matched interactivity, ascending; empty without an overlap unless places were asked for.
         same_concurrency: as measured; empty in the best-of-topologies view, where concurrencies are of other servers.
+        power: what was drawn at each concurrency; empty where nothing measured it, and where `same_concurrency` is.
         stamps: what every number of it must carry.
         margin: within which arms are tied, relative.
         recorded: how far launches of the system differ, where an arm has one and that was recorded earlier.
@@ -40,6 +42,7 @@ class Comparison:
     overlap: tuple[float, float] | None
     targets: tuple[Target, ...]
     same_concurrency: tuple[SameConcurrency, ...]
+    power: tuple[PowerLevel, ...]
     crossovers: tuple[Crossover, ...]
     evidence: Evidence
     stamps: tuple[str, ...]
@@ -119,6 +122,7 @@ def compare(
     within = within_launch(pair) and recorded is None
     found = targets(mtp, off, places, rates, within_launch=within) if places else ()
     matched = same_concurrency(pair, rates, within_launch=within, recorded=recorded) if pair.view == MATCHED else ()
+    power = power_levels(pair, rates) if pair.view == MATCHED else ()
     signs = evidence(pair)
     return Comparison(
         pair=pair,
@@ -129,10 +133,16 @@ def compare(
         overlap=shared,
         targets=found,
         same_concurrency=matched,
+        power=power,
         crossovers=crossovers(mtp, off),
         evidence=signs,
         stamps=stamps_of(pair),
-        flags=(*of_pair(pair, diff, signs, recorded), *of_curves(mtp.curve, off.curve), *of_places(found, matched)),
+        flags=(
+            *of_pair(pair, diff, signs, recorded),
+            *of_curves(mtp.curve, off.curve),
+            *of_places(found, matched),
+            *of_power(power),
+        ),
         margin=margin,
         recorded=recorded,
     )

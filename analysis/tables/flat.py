@@ -1,6 +1,6 @@
 """A Report as one wide CSV table: a line for each arm at each place, then what was refused and left out.
 
-The ratio stands in MTP's line. `table` says what a line is of: matched, same-concurrency, refused, unusable.
+The ratio stands in MTP's line. `table` says what a line is of: matched, same-concurrency, power, refused, unusable.
 """
 
 import csv
@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping
 from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
-from analysis.tables.plain import DIGITS, fields_of
+from analysis.power import Drawn
+from analysis.tables.plain import DIGITS, drawn_fields, fields_of
 from analysis.targets import Reading
 
 COLUMNS = (
     "pair", "view", "pair_verdict", "table", "at", "arm", "interactivity", "total_tok_s_gpu", "half_width",
     "output_tok_s_gpu", "input_tok_s_gpu", "cost_per_mtok", "cost_per_mtok_output", "tok_s_mw_provisioned",
     "concurrency", "ttft_s", "acceptance_length", "gpus", "clamped", "ratio", "lo", "hi", "interpolation", "verdict",
-    "stamps", "flags", "note",
+    "power_w_gpu", "idle_power_w_gpu", "power_limit_w_gpu", "energy_j_per_tok", "energy_j_per_tok_input",
+    "energy_j_per_tok_output", "tok_s_mw_measured", "measured_to_provisioned", "power_capped_share", "throttled_share",
+    "sm_clock_mhz", "power_scope", "void", "energy_ratio", "stamps", "flags", "note",
 )  # fmt: skip
 
 Line = Mapping[str, object]
@@ -53,6 +56,10 @@ def _comparison(comparison: Comparison) -> Iterator[Line]:
         verdict = comparison.verdict_of(level.ratio)
         yield {**place, "arm": "mtp", **_reading(level.mtp), **_ratio(level.ratio, verdict)}
         yield {**place, "arm": "off", **_reading(level.off)}
+    for drawn in comparison.power:
+        place = {**common, "table": "power", "at": drawn.concurrency}
+        yield {**place, "arm": "mtp", **_drawn(drawn.mtp), "energy_ratio": drawn.energy_ratio}
+        yield {**place, "arm": "off", **_drawn(drawn.off)}
     if not (comparison.targets or comparison.same_concurrency):
         yield {**common, "table": "matched", "note": "; ".join(flag.text for flag in comparison.flags)}
 
@@ -68,6 +75,10 @@ def _reading(reading: Reading) -> Line:
     """The JSON's fields, each as one cell."""
     cells = {"gpus": "/".join(map(str, reading.gpus)), "clamped": "clamped" if reading.clamped else ""}
     return {**fields_of(reading), **cells}
+
+
+def _drawn(drawn: Drawn) -> Line:
+    return {**drawn_fields(drawn), "void": " ".join(drawn.void)}
 
 
 def _ratio(ratio: Ratio | None, verdict: Verdict | None) -> Line:

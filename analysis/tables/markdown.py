@@ -13,6 +13,7 @@ from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
 from analysis.rows import Unusable
 from analysis.tables.grid import escaped, grid
+from analysis.tables.power import power_grid
 from analysis.targets import Reading, SameConcurrency
 from analysis.understand import Best
 from harness.metrics import METRICS
@@ -108,6 +109,12 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     if found := positions(pair.mtp):
         yield f"{stamps}How often the draft at each position was accepted, % of the steps that had drafts:"
         yield _positions(comparison, found)
+    if comparison.power:
+        yield (
+            f"{stamps}Power at equal concurrency. Measured figures are of what `scope` names, provisioned ones of the "
+            "all-in power that is assumed for a GPU: never compare one with the other. All tokens count, in and out."
+        )
+        yield _stamped_grid(comparison.stamps, *power_grid(comparison.power))
     yield f"{stamps}{_rates(comparison)}"
     if comparison.diff.differences:
         yield "What differs between the arms:"

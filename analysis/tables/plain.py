@@ -1,7 +1,7 @@
 """A Report as plain data and as JSON.
 
     {schema, pairs: [{key, view, verdict, flags, targets: [{at, mtp, off, ratio, lo, hi, clamped, ...}],
-                      same_concurrency, diff, ...}], refused, choices, unusable: [{row, reason}]}
+                      same_concurrency, power, diff, ...}], refused, choices, unusable: [{row, reason}]}
 
 `verdict` is null for a demo, a number is null where it is not known, `clamped` names the arms that do not reach the
 interactivity. Every entry with numbers carries the stamps of its pair.
@@ -16,6 +16,7 @@ from analysis.contrast import Ratio
 from analysis.diff import FIELDS, Diff
 from analysis.evidence import positions
 from analysis.pairs import Side
+from analysis.power import Drawn, PowerLevel
 from analysis.prose import paragraph
 from analysis.targets import Reading, SameConcurrency, Target
 from analysis.understand import Best
@@ -59,6 +60,7 @@ def _pair(comparison: Comparison) -> Plain:
         "overlap": list(comparison.overlap) if comparison.overlap else None,
         "targets": [_target(comparison, target) for target in comparison.targets],
         "same_concurrency": [_same(comparison, level) for level in comparison.same_concurrency],
+        "power": [_power(comparison, level) for level in comparison.power],
         "crossovers": [
             {
                 "at": found.at,
@@ -128,6 +130,27 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
         "break_even_acceptance_length": level.step_time_ratio,
         "verdict": comparison.verdict_of(level.ratio),
         "stamps": list(comparison.stamps),
+    }
+
+
+def _power(comparison: Comparison, level: PowerLevel) -> Plain:
+    return {
+        "concurrency": level.concurrency,
+        "mtp": drawn_fields(level.mtp),
+        "off": drawn_fields(level.off),
+        "energy_ratio": level.energy_ratio,
+        "stamps": list(comparison.stamps),
+    }
+
+
+def drawn_fields(drawn: Drawn) -> Plain:
+    """What one arm drew at a concurrency, by name."""
+    return {
+        **drawn.figures,
+        "tok_s_mw_provisioned": drawn.tok_s_mw_provisioned,
+        "measured_to_provisioned": drawn.measured_to_provisioned,
+        "power_scope": drawn.scope,
+        "void": list(drawn.void),
     }
 
 

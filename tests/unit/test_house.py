@@ -25,7 +25,7 @@ ANALYSIS = (
     {"pairs", "facts", "rates"},
     {"pairing", "diff", "evidence", "curve", "recorded"},
     {"spread", "contrast"},
-    {"targets", "understand", "flags"},
+    {"targets", "understand", "flags", "power"},
     {"comparison", "choices", "compare"},
     {"prose", "tables", "plots", "published"},
     {"report", "answer"},

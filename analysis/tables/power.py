@@ -1,0 +1,43 @@
+"""Both arms' power at each concurrency, as the head and the rows of a table."""
+
+from collections.abc import Iterator, Sequence
+
+from analysis.power import Drawn, PowerLevel
+from analysis.tables.grid import escaped
+from harness.units import MISSING, number, percent
+
+HEAD = (
+    "concurrency", "arm", "W/GPU", "idle W", "limit W", "J/tok", "J/input tok", "J/output tok", "MTP / Off",
+    "tok/s/MW measured", "tok/s/MW provisioned", "measured / provisioned", "capped", "throttled", "scope",
+)  # fmt: skip
+DRAWN = (
+    "power_w_gpu", "idle_power_w_gpu", "power_limit_w_gpu",
+    "energy_j_per_tok", "energy_j_per_tok_input", "energy_j_per_tok_output",
+)  # fmt: skip
+
+
+def power_grid(levels: Sequence[PowerLevel]) -> tuple[Sequence[str], list[list[str]]]:
+    """Head and rows: a line for each arm at each concurrency, the ratio of J/output token in MTP's."""
+    return HEAD, [row for level in levels for row in _rows(level)]
+
+
+def _rows(level: PowerLevel) -> Iterator[list[str]]:
+    for title, arm, ratio in (("MTP", level.mtp, level.energy_ratio), ("Off", level.off, None)):
+        drawn = [number(arm.figures[name]) for name in DRAWN]
+        yield [str(level.concurrency), title, *drawn, number(ratio), *_megawatts(arm), *_held_down(arm), _scope(arm)]
+
+
+def _megawatts(arm: Drawn) -> Iterator[str]:
+    yield number(arm.figures["tok_s_mw_measured"])
+    yield number(arm.tok_s_mw_provisioned)
+    yield number(arm.measured_to_provisioned)
+
+
+def _held_down(arm: Drawn) -> Iterator[str]:
+    yield percent(arm.figures["power_capped_share"])
+    yield percent(arm.figures["throttled_share"])
+
+
+def _scope(arm: Drawn) -> str:
+    """What was measured, or why nothing was."""
+    return escaped(arm.scope or ", ".join(arm.void) or MISSING)
