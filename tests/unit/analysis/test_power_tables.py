@@ -68,7 +68,9 @@ def test_every_line_of_power_names_its_scope(compared):
 def test_a_power_limit_at_work_is_told_with_both_arms(compared):
     text = compared("md")
 
-    assert "power-capped: at concurrency 1: the power limit held clocks down 30 % of the time with MTP, 0 % with" in text
+    assert (
+        "power-capped: at concurrency 1: the power limit held clocks down 30 % of the time with MTP, 0 % with" in text
+    )
     assert "tok/s/MW measured" in text
     assert "tok/s/MW provisioned" in text
 

@@ -1,0 +1,143 @@
+"""The sampler as a process of its own over our NVML: who is on which GPU, and what its end costs."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.errors import NoMeter
+from harness.power.session import metered
+from harness.power.stream import read
+
+
+def uuid(index):
+    return f"GPU-00000000-0000-4000-8000-{index:012d}"
+
+
+@pytest.fixture
+def nvml(fake_nvml, monkeypatch):
+    """Set what the library is to show to the processes that are started from here on."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("FAKE_NVML_TRACE", "3600:400")
+
+    def more(**settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(f"FAKE_NVML_{name.upper()}", str(value))
+
+    return more
+
+
+@pytest.fixture
+def on_gpus():
+    """Processes, each in a session of its own, that are on GPUs."""
+    started = []
+
+    def start(gpus):
+        env = {**os.environ, "FAKE_NVML_ON": gpus}
+        started.append(subprocess.Popen(["sleep", "600"], env=env, start_new_session=True))
+        return started[-1].pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def sampling(tmp_path, gpus=2, env=(), **more):
+    return metered("nvidia", gpus, dict(env), tmp_path / "power.jsonl", tmp_path / "power.log", **more)
+
+
+def sampler_of(path):
+    """The process that writes a stream."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"harness.power.sampler.*{path}"], capture_output=True, text=True, check=True
+    )
+    return int(found.stdout.split()[0])
+
+
+async def test_the_gpus_of_the_server_are_told_by_its_processes(nvml, on_gpus, tmp_path):
+    async with sampling(tmp_path) as session:
+        await session.served(on_gpus("0,1"))
+
+    assert (uuid(0), uuid(1)) == session.metering.asked == session.metering.used
+    assert ("processes", {}, None) == (session.metering.told_by, session.metering.foreign, session.metering.failure)
+
+
+async def test_a_process_of_somebody_else_is_named(nvml, on_gpus, tmp_path):
+    stranger = on_gpus("1,5")
+    async with sampling(tmp_path) as session:
+        await session.served(on_gpus("0,1"))
+
+    assert {uuid(1): (stranger,)} == session.metering.foreign
+
+
+async def test_where_processes_are_hidden_memory_tells(nvml, on_gpus, tmp_path):
+    nvml(hide_pids=1)
+    async with sampling(tmp_path, env={"CUDA_VISIBLE_DEVICES": "6,7"}) as session:
+        await session.served(on_gpus("6"))
+
+    assert ((uuid(6), uuid(7)), (uuid(6),), "memory") == (
+        session.metering.asked,
+        session.metering.used,
+        session.metering.told_by,
+    )
+
+
+async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
+    async with sampling(tmp_path) as session:
+        await asyncio.sleep(0.5)
+        start_ns = time.monotonic_ns()
+        await asyncio.sleep(1)
+        end_ns = time.monotonic_ns()
+        await session.keep(tmp_path / "cut.jsonl", start_ns, end_ns)
+    part = read(tmp_path / "cut.jsonl")
+
+    assert (None, 0, [uuid(0), uuid(1)]) == (
+        session.metering.failure,
+        part.damaged,
+        [device.gpu for device in part.header.devices],
+    )
+    assert part.samples[0].t_ns < start_ns < end_ns < part.samples[-1].t_ns
+
+
+@pytest.mark.parametrize(("sign", "words"), [(signal.SIGKILL, "ended with -9"), (signal.SIGSTOP, "silent for")])
+async def test_a_sampler_that_dies_or_hangs_is_told(nvml, tmp_path, sign, words):
+    async with sampling(tmp_path) as session:
+        os.kill(sampler_of(tmp_path), sign)
+        await asyncio.sleep(3.5)
+        now_ns = time.monotonic_ns()
+        metering = await session.keep(tmp_path / "cut.jsonl", now_ns, now_ns)
+
+    assert words in metering.failure
+
+
+async def test_the_sampler_ends_with_whoever_wanted_it(nvml, tmp_path):
+    async with sampling(tmp_path):
+        pid = sampler_of(tmp_path)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_without_a_library_there_is_a_reason_and_where_power_is_required_an_error(monkeypatch, tmp_path):
+    (tmp_path / "libnvidia-ml.so.1").write_text("no library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    async with sampling(tmp_path) as session:
+        pass
+
+    assert not session.reads
+    assert "install the NVIDIA driver" in session.metering.failure
+    with pytest.raises(NoMeter, match="install the NVIDIA driver"):
+        async with sampling(tmp_path, required=True):
+            pass
+
+
+async def test_fewer_visible_gpus_than_the_server_takes_are_told(nvml, tmp_path):
+    async with sampling(tmp_path, gpus=4, env={"CUDA_VISIBLE_DEVICES": "0,1"}) as session:
+        pass
+
+    assert "needs 4 GPUs" in session.metering.failure
