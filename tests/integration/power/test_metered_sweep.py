@@ -108,14 +108,12 @@ def test_a_line_that_was_changed_afterwards_voids_power_alone(swept, tmp_path):
     assert before["output_tok_s_gpu"] == row["output_tok_s_gpu"]
 
 
-def test_the_run_survives_its_sampler_and_says_so(fake_nvml, tmp_path):
+def test_the_run_survives_its_sampler_and_says_so(fake_nvml, sampler_of, tmp_path):
     process = start(tmp_path, fake_nvml, "--require-power", "--only", "*-off-*")
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("out/*/attempt-1/idle-loaded.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    pgrep = ["pgrep", "-f", f"harness.power.sampler.*{tmp_path}"]
-    found = subprocess.run(pgrep, capture_output=True, text=True, check=True)
-    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    os.kill(sampler_of(tmp_path), signal.SIGKILL)
     said, _ = process.communicate(timeout=240)
 
     (row,) = rows_of(tmp_path)

@@ -51,14 +51,6 @@ def sampling(tmp_path, gpus=2, env=(), **more):
     return metered("nvidia", gpus, dict(env), tmp_path / "power.jsonl", tmp_path / "power.log", **more)
 
 
-def sampler_of(path):
-    """The process that writes a stream."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"harness.power.sampler.*{path}"], capture_output=True, text=True, check=True
-    )
-    return int(found.stdout.split()[0])
-
-
 async def test_the_gpus_of_the_server_are_told_by_its_processes(nvml, on_gpus, tmp_path):
     async with sampling(tmp_path) as session:
         await session.served(on_gpus("0,1"))
@@ -105,7 +97,7 @@ async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
 
 
 @pytest.mark.parametrize(("sign", "words"), [(signal.SIGKILL, "ended with -9"), (signal.SIGSTOP, "silent for")])
-async def test_a_sampler_that_dies_or_hangs_is_told(nvml, tmp_path, sign, words):
+async def test_a_sampler_that_dies_or_hangs_is_told(nvml, sampler_of, tmp_path, sign, words):
     async with sampling(tmp_path) as session:
         os.kill(sampler_of(tmp_path), sign)
         await asyncio.sleep(3.5)
@@ -115,7 +107,7 @@ async def test_a_sampler_that_dies_or_hangs_is_told(nvml, tmp_path, sign, words)
     assert words in metering.failure
 
 
-async def test_the_sampler_ends_with_whoever_wanted_it(nvml, tmp_path):
+async def test_the_sampler_ends_with_whoever_wanted_it(nvml, sampler_of, tmp_path):
     async with sampling(tmp_path):
         pid = sampler_of(tmp_path)
 
