@@ -5,7 +5,7 @@ files, no clocks, no verdicts: counters and power come as arguments, and a numbe
 reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,7 @@ def score(
     power: Power | None = None,
     tier: str = DEFAULT_TIER,
     seed: int = 0,
+    names: Collection[str] = METRICS.keys(),
 ) -> Score:
     """Every metric of a point, in one pass over its samples.
 
@@ -66,6 +67,7 @@ def score(
         power: what the GPUs drew; None where nothing measured it.
         tier: whose price counts.
         seed: of the bootstrap.
+        names: of the metrics wanted; a study of thousands of points needs few.
     """
     if isinstance(window, NoWindow):
         return _without_window(batches, readings)
@@ -82,7 +84,7 @@ def score(
         seed=seed,
     )
     unused = {f"acceptance_position_{index}" for index in range(point.run.mtp.draft_tokens, POSITIONS)}
-    estimates = {name: metric.of(scene) for name, metric in METRICS.items() if name not in unused}
+    estimates = {name: metric.of(scene) for name, metric in METRICS.items() if name in names and name not in unused}
     return Score(
         estimates=estimates,
         blocks=_blocks(reduced, scene.gpus),
