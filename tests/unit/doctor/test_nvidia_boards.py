@@ -1,0 +1,58 @@
+"""What the doctor says of NVIDIA's GPUs: the real nvidia-ml-py over our own NVML, asked in a process of its own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.doctor import Scene, State
+from harness.doctor.boards import boards
+
+
+@pytest.fixture(scope="module")
+def nvml(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nvml")
+    options = ["-O2", "-fPIC", "-shared", "-Wl,-soname,libnvidia-ml.so.1", "-o", folder / "libnvidia-ml.so.1"]
+    subprocess.run(["cc", *options, Path(__file__).parents[2] / "fakes/nvml.c", "-lm"], check=True)
+    return folder
+
+
+@pytest.fixture
+def scene(tmp_path, nvml, monkeypatch):
+    """A machine whose slots hold NVIDIA's GPUs, and whose loader finds our library."""
+    slot = tmp_path / "sys/bus/pci/devices/0000:0c:00.0"
+    slot.mkdir(parents=True)
+    (slot / "vendor").write_text("0x10de\n")
+    (slot / "class").write_text("0x030200\n")
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{nvml}:{os.environ.get('LD_LIBRARY_PATH', '')}")
+    monkeypatch.setenv("FAKE_NVML_PERIOD_MS", "10")
+    return Scene(root=tmp_path, sensor_s=0.6)
+
+
+def found(scene):
+    return {finding.what: finding for finding in boards(scene)}
+
+
+def test_good_gpus_are_named_with_limit_and_sensors(scene):
+    lines = found(scene)
+
+    assert {State.GOOD} == {finding.state for finding in lines.values()}
+    assert lines["GPUs"].says.startswith("8 x NVIDIA H100")
+    assert "700 W, as delivered" == lines["power limit"].says
+    assert "energy counters agree" in lines["sensors"].says
+
+
+def test_split_gpus_are_told_with_the_vendors_own_command(scene, monkeypatch):
+    monkeypatch.setenv("FAKE_NVML_MIG", "1")
+    split = found(scene)["whole GPUs"]
+
+    assert (State.WARNING, "sudo nvidia-smi -mig 0") == (split.state, split.remedy)
+
+
+def test_gpus_without_their_library_say_what_to_install(scene, monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    (only,) = boards(scene)
+
+    assert (State.WARNING, "NVIDIA library") == (only.state, only.what)
+    assert "install the NVIDIA driver" in only.remedy
