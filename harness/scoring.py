@@ -4,13 +4,13 @@ Everything that a row says comes from the point's folder, its run's attempt and 
 score` reproduces it with no server. Starts nothing, sends nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from harness import checks, config, ladder, metrics
+from harness import accuracy, checks, config, ladder, metrics
 from harness.errors import ResultsError
 from harness.load import steady
 from harness.power.evidence import Power, evidence
@@ -100,6 +100,7 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         health=facts.health,
         power=power,
         power_required=facts.power_required,
+        answers_differ=_answers_differ(results, point, attempt),
     )
     result = PointResult(
         identity={**_identity(sweep, point, facts, attempt), "power_scope": power.scope if power else None},
@@ -175,6 +176,23 @@ def _power(files: PointDir, attempt: AttemptDir, metering: Metering | None, wind
 
 def _stream(path: Path) -> Stream | None:
     return read(path) if path.exists() else None
+
+
+def score_if_it_answers_differently(
+    sweep: Sweep, results: SweepDir, points: Sequence[Point], attempt: AttemptDir
+) -> None:
+    """Points whose server turns out, after its load, to answer otherwise than Off does; they are scored already."""
+    if points and _answers_differ(results, points[0], attempt):
+        for point in points:
+            score_point(sweep, results, point)
+        results.rebuild()
+
+
+def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str | None:
+    found = accuracy.agreement_of(results, point.run, attempt)
+    if found is None or not found.differs:
+        return None
+    return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"
 
 
 def _configuration(attempt: AttemptDir) -> Configuration | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import config, ladder, load, prompts, status, virtual
+from harness import accuracy, config, ladder, load, prompts, status, virtual
 from harness.errors import NoMeter, ServerDied, UserError
 from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
@@ -34,7 +34,7 @@ from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
 from harness.rundir import AttemptDir, PointDir, SweepDir, atomic, write_text
 from harness.samplefile import write_samples
-from harness.scoring import Measured, score_point, window_spec
+from harness.scoring import Measured, score_if_it_answers_differently, score_point, window_spec
 from harness.server import Server, serve
 from harness.settle import settle
 from harness.spec import Point, Run, Sweep
@@ -172,7 +172,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
     work.progress.starting(run, launch)
     leave_note(attempt, launch, "starting")
     ready_s = None
-    measured = 0
+    measured: list[Point] = []
     try:
         wrapping = work.around.wrapping(run) if work.around else None
         async with (
@@ -184,6 +184,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
             if power is not None:
                 await power.served(_processes_of(work, server))
                 await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
+            await accuracy.ask(server, attempt, "before", work.sweep)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
             while point := work.next_of(run, launch):
                 if work.around:
@@ -192,9 +193,13 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
                 leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
                 work.progress.begins(point, status.time_left(status.read(work.results.path)))
                 aborted = await _measure_point(work, server, attempt.number, stream, point, power)
-                measured += 1
+                measured.append(point)
                 if aborted == "server_died":
                     break
+            else:
+                await settle(server)
+                await accuracy.ask(server, attempt, "after", work.sweep)
+                score_if_it_answers_differently(work.sweep, work.results, measured, attempt)
     except ServerDied:
         # Between two points nothing is lost; but a server that dies before its first point will do so again.
         if not measured:

@@ -58,6 +58,7 @@ def judge(
     health: ClientHealth | None = None,
     power: Power | None = None,
     power_required: bool = False,
+    answers_differ: str | None = None,
 ) -> Verdicts:
     """All verdicts on a point, in the order of `CHECKS`; the arguments are those of `Evidence`.
 
@@ -74,6 +75,7 @@ def judge(
         demo=demo,
         health=health,
         power=power,
+        answers_differ=answers_differ,
     )
     found = {code: text for code, check in CHECKS.items() if (text := check.find(evidence)) is not None}
     void = [
@@ -174,6 +176,18 @@ CHECKS: Mapping[str, Check] = {
             find.acceptance_missed,
             "The acceptance length is over 1 % off the one that was forced, and not by chance: the engine did not take "
             "the setting as meant.",
+        ),
+        _invalid(
+            "accuracy_differs",
+            find.accuracy_differs,
+            "MTP's greedy answers part from Off's sooner than Off's from each other: it changes what the model says, "
+            "and its speed is that of another model; see answers.jsonl of the attempts.",
+        ),
+        _warning(
+            "acceptance_high",
+            find.acceptance_high,
+            "Natural acceptance is far above the model's golden length: the text is easy to guess; look for prompts "
+            "without chat template, random text, or output that loops.",
         ),
         _warning(
             "no_counters",

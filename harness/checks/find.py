@@ -24,6 +24,7 @@ CAPPED_SHARE = 0.01
 SEVERAL_SHARE = 0.01
 LATE_S = 0.01
 CLOCK_MOVED_S = 1e-4
+GOLDEN_EXCESS = 1.15  # random text without a template gave 3.55 instead of 2.50: InferenceX pull request 649
 
 _ENGINE_ERRORS = frozenset({"http_status", "stream_error", "early_eof", "usage_missing", "usage_mismatch"})
 
@@ -39,6 +40,7 @@ class Evidence:
         aborted: why the load was given up: `server_died`, `failed_requests`.
         health: how the load's own process kept up; None where it was not watched.
         power: what the GPUs drew; None where nothing was to measure it.
+        answers_differ: how far MTP's answers are from Off's, where they are further than chance explains.
     """
 
     point: Point
@@ -51,6 +53,7 @@ class Evidence:
     demo: bool
     health: ClientHealth | None
     power: Power | None
+    answers_differ: str | None
 
     def value(self, name: str) -> float | None:
         """A metric's headline value."""
@@ -210,3 +213,18 @@ def foreign_process(evidence: Evidence) -> str | None:
 def of_power(code: str) -> Callable[[Evidence], str | None]:
     """What was found against the power stream."""
     return lambda evidence: evidence.power.found.get(code) if evidence.power else None
+
+
+def accuracy_differs(evidence: Evidence) -> str | None:
+    """MTP answers otherwise than Off does."""
+    return evidence.answers_differ
+
+
+def acceptance_high(evidence: Evidence) -> str | None:
+    """More drafts are accepted than the model reaches on text."""
+    run = evidence.point.run
+    golden = run.model.golden.by_draft_tokens.get(run.mtp.draft_tokens) if run.model.golden else None
+    length = evidence.value("acceptance_length")
+    if golden is None or length is None or run.mtp.forced_acceptance_length is not None:
+        return None
+    return f"{length:.2f}, golden is {golden:.2f}" if length > golden * GOLDEN_EXCESS else None

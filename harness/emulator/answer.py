@@ -25,32 +25,35 @@ class Twist:
         last: tokens after which it ends, before its time where they are fewer than asked for.
         over: completion tokens that the final usage reports too many.
         eos_at: index of an EOS among its tokens; None for none.
+        turns_at: index of the first token that is another than an honest server's.
         cut_at, error_at: tokens after which its connection is cut, or an error event ends it.
     """
 
     last: int
     over: int = 0
     eos_at: int | None = None
+    turns_at: int | None = None
     cut_at: int | None = None
     error_at: int | None = None
 
     @classmethod
-    def of(cls, faults: Faults, ask: Ask, number: int) -> "Twist":
-        """What the faults that have begun do to request `number`."""
+    def of(cls, faults: Faults, ask: Ask, number: int, *, drafting: bool) -> "Twist":
+        """What the faults that have begun do to request `number` of a server that drafts or does not."""
         wanted = ask.output_tokens
         eos_at = faults.whole("early_eos")
         last = max(1, wanted - (faults.whole("short_output") or 0))
         if eos_at is not None and not ask.ignore_eos:
             last = min(last, eos_at + 1)
 
-        def hit(name: str) -> int | None:
+        def hit(name: str, part: int = 2) -> int | None:
             share = faults.value(name)
-            return max(1, wanted // 2) if share is not None and _chosen(number, share) else None
+            return max(1, wanted // part) if share is not None and _chosen(number, share) else None
 
         return cls(
             last=last,
             over=faults.whole("wrong_usage") or 0,
             eos_at=eos_at,
+            turns_at=hit("lossy", 4) if drafting else None,
             cut_at=hit("drop_connections"),
             error_at=hit("stream_errors"),
         )

@@ -36,6 +36,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "draft_in_off": (1, "an Off server drafts VALUE tokens a step"),
     "skip_drafts": (0.3, "an MTP server drafts nothing in VALUE of its steps"),
     "accept": (1.2, "drafts are accepted as if VALUE tokens a step had been asked for"),
+    "lossy": (0.5, "VALUE of an MTP server's answers go another way after a quarter of their length"),
     "slow_down": (0.02, "steps take VALUE of their time longer with every second"),
     "oscillate": (0.5, "step times swing by VALUE of themselves, over 20 seconds"),
 }

@@ -187,7 +187,7 @@ class Server:
     async def _answer(self, request: web.Request, ask: Ask, ids: list[int], arrived_ns: int) -> web.StreamResponse:
         number = self._asked
         self._asked += 1
-        twist = Twist.of(self._faults, ask, number)
+        twist = Twist.of(self._faults, ask, number, drafting=bool(self._settings.speculation.draft_tokens))
         wording = self._wording(ask, ids, number)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         if ask.stream:
@@ -207,7 +207,7 @@ class Server:
                 sent_ns=[],
                 tokens=[],
             ),
-            Continuation(ids, self._settings.eos, twist.eos_at),
+            Continuation(ids, self._settings.eos, twist.eos_at, twist.turns_at),
             twist,
             request.transport if ask.stream else None,
             self._log,

@@ -37,12 +37,16 @@ class Continuation:
         prompt: its token ids.
         eos: id that ends a text; stands nowhere but where asked.
         eos_at: its index among the output tokens; None leaves it out.
+        turns_at: index from which on the tokens are others; None for none.
     """
 
-    def __init__(self, prompt: Sequence[int], eos: int = EOS, eos_at: int | None = None) -> None:
+    def __init__(
+        self, prompt: Sequence[int], eos: int = EOS, eos_at: int | None = None, turns_at: int | None = None
+    ) -> None:
         self._seed = crc32(repr(prompt).encode())
         self._eos = eos
         self._eos_at = eos_at
+        self._turns_at = turns_at
 
     def ids(self, start: int, stop: int) -> list[int]:
         """Output tokens `start` up to `stop`."""
@@ -51,7 +55,8 @@ class Continuation:
     def _id(self, i: int) -> int:
         if i == self._eos_at:
             return self._eos
-        drawn = _FIRST_PIECE + (self._seed ^ i * 2654435761) % (VOCABULARY - _FIRST_PIECE)
+        seed = self._seed if self._turns_at is None or i < self._turns_at else ~self._seed
+        drawn = _FIRST_PIECE + (seed ^ i * 2654435761) % (VOCABULARY - _FIRST_PIECE)
         return drawn if drawn != self._eos else TURN_START
 
 

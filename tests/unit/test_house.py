@@ -14,7 +14,7 @@ HARNESS = (
     {"spec", "records", "samplefile", "hold"},
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
-    {"ladder", "load", "now", "plan", "prefetch", "progress", "settle", "surroundings"},
+    {"accuracy", "ladder", "load", "now", "plan", "prefetch", "progress", "settle", "surroundings"},
     {"scoring", "status", "sweep", "virtual", "doctor"},
     {"slurm"},
     {"cli"},
