@@ -67,9 +67,9 @@ def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
     """
     if run.engine.name != "emulator":
         raise UserError(f"--virtual: {run.engine.name} is a real engine; add --engine emulator")
-    engine = engine_named("emulator")
+    engine, name = engine_named("emulator"), f"{run.key}-{launch}"
     parts = (
-        engine.common_args(run, host="127.0.0.1", port=1, served_name=f"{run.key}-{launch}"),
+        engine.common_args(run, host="127.0.0.1", port=1, served_name=name),
         engine.mtp_args(run.mtp),
         engine.derived_args(run),
     )
@@ -77,7 +77,8 @@ def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
     asked = settings(argv)
     if asked.faults or asked.speed != 1.0:
         raise UserError("--virtual: faults and a speed need a server; leave them out of engine.args")
-    write_json(attempt.argv, {"argv": argv, "env": {}, "stamps": list(engine.stamps(run))})
+    shown = ["<served-name>" if word == name else word for word in argv]
+    write_json(attempt.argv, {"argv": shown, "env": {}, "stamps": list(engine.stamps(run))})
     write_json(attempt.provenance, {"engine_version": VERSION, "node": NODE})
     return Launch(run, asked)
 

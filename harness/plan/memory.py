@@ -13,7 +13,7 @@ class Memory:
     """Memory of one server, all its GPUs together.
 
     Attributes:
-        weights_gb: once for each data-parallel rank.
+        weights_gb: once for each data-parallel rank; of a mixture of experts once, since ranks share the experts.
         kv_gb: of all requests that may run at once, each at its full length, at bf16; state that does not grow with
             the length is kept once more for every draft token.
         there_gb: what the engine may take.
@@ -47,7 +47,7 @@ def memory(run: Run) -> Memory:
         *([f"{model.name} has no kv_bytes_per_token"] if kv is None else []),
     ]
     return Memory(
-        weights_gb=None if weights is None else weights * run.parallel.dp,
+        weights_gb=None if weights is None else weights * (1 if model.moe else run.parallel.dp),
         kv_gb=None if kv is None else settings.max_running_requests * (settings.context * kv + state) / 1e9,
         there_gb=run.gpu.memory_gb * run.parallel.gpus * (settings.memory_fraction or DEFAULT_FRACTION),
         reason="; ".join(missing) or None,

@@ -4,6 +4,7 @@ The parser is the engine's own, out of the very wheel; nothing is served and no 
 which version is a table in CONTRIBUTING.md.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,17 +15,17 @@ from harness.paths import is_local, packaged_configs
 from harness.plan import Command, plan
 from harness.spec import Run
 
-ENGINES = {"vllm": ("vllm", "serve")}
+ENGINES = {"vllm": ("vllm", "serve"), "sglang": ("python", "-m", "sglang.launch_server")}
 """The first words of a command, which choose the program and are not its parser's."""
 
-PINNED = {"vllm": "0.32.0"}
+PINNED = {"vllm": "0.32.0", "sglang": "0.5.23"}
 """Where a sweep pins no version: what scripts/engines installs."""
 
-OWN_ENV = {"vllm": "VLLM_"}
+OWN_ENV = {"vllm": ("VLLM_",), "sglang": ("SGLANG_", "SGL_")}
 """How the variables begin that an engine reads itself."""
 
-BY_ARM = {"vllm": {"speculative_config", "cudagraph_capture_sizes"}}
-"""Options that may differ between the arms."""
+BY_ARM = {"vllm": ("speculative_config", "cudagraph_capture_sizes"), "sglang": ("speculative_",)}
+"""How options begin that may differ between the arms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,10 @@ class Started:
 
     @property
     def proof(self) -> tuple[str, str]:
+        """Engine and version; a nightly image stands on the release that its tag names."""
         engine = self.run.engine
-        return engine.name, engine.version or PINNED[engine.name]
+        tagged = re.search(r":v(\d+\.\d+\.\d+)", engine.image or "")
+        return engine.name, engine.version or (tagged[1] if tagged else PINNED[engine.name])
 
     @property
     def words(self) -> list[str]:
@@ -59,6 +62,17 @@ def all_started() -> Iterator[Started]:
 
 STARTED = tuple(all_started())
 PROOFS = sorted({started.proof for started in STARTED})
+NEVER_READ = {
+    ("sglang", "0.5.12"): ["SGLANG_ENABLE_FLASHINFER_GEMM", "SGL_ENABLE_JIT_DEEPGEMM"],
+    ("sglang", "0.5.14"): [
+        "SGLANG_DP_SHARED_EXPERT_LOCAL",
+        "SGLANG_DP_USE_REDUCE_SCATTER",
+        "SGLANG_ENABLE_FLASHINFER_GEMM",
+        "SGL_ENABLE_JIT_DEEPGEMM",
+    ],
+}
+"""Variables that the reference's scripts set and the release does not know: the sweeps as published keep them."""
+
 WRONG = ("--no-such-flag", "1")
 
 
@@ -90,10 +104,12 @@ def test_the_parser_is_the_wheels(proof, wheels):
     assert version == verdict.version
 
 
-def test_no_variable_is_one_that_the_engine_never_reads(proof):
-    _, verdict = proof
+def test_no_variable_of_ours_is_one_that_the_engine_never_reads(proof):
+    mine, verdict = proof
+    as_published = {name for one in mine if "as-published" in one.sweep for name in one.command.env}
 
-    assert [] == verdict.unknown_env
+    assert NEVER_READ.get(mine[0].proof, []) == verdict.unknown_env
+    assert as_published >= set(verdict.unknown_env)
 
 
 def test_arms_are_read_alike_but_for_what_mtp_needs(proof):
@@ -103,12 +119,14 @@ def test_arms_are_read_alike_but_for_what_mtp_needs(proof):
     alike = {}
 
     for one, options in zip(mine, read, strict=False):
-        common = {name: value for name, value in options.items() if name not in by_arm}
+        common = {name: value for name, value in options.items() if not name.startswith(by_arm)}
         assert common == alike.setdefault((one.sweep, one.run.baseline), common), one.label
 
 
 def test_every_model_of_a_sweep_has_the_mtp_module_that_its_file_says(proof):
     mine, verdict = proof
+    if not verdict.mtp:
+        return  # SGLang builds its table as it loads a model: vLLM's reading of the same file stands for both
     models = {one.run.model.name: one.run.model for one in mine if not is_local(one.run.model.weights)}
 
     for name, model in models.items():

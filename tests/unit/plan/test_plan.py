@@ -165,13 +165,18 @@ def test_random_weights_are_not_loaded():
 
 
 def test_memory_counts_weights_once_a_rank_and_every_running_request_in_full():
-    run = sweep_with(tp=4, dp=2).all_runs()[0]
+    dense = MODEL.model_copy(update={"moe": False})
+    run = sweep_with(tp=4, dp=2, model=dense).all_runs()[0]
 
     found = memory(run)
 
     assert (1380, 64 * (1024 + 512 + 16) * 70_000 / 1e9) == (found.weights_gb, found.kv_gb)
     assert 141 * 8 * 0.9 == pytest.approx(found.there_gb)
     assert found.fits is False
+
+
+def test_ranks_of_a_mixture_share_its_experts():
+    assert 690 == memory(sweep_with(tp=1, dp=8).all_runs()[0]).weights_gb
 
 
 def test_state_that_does_not_grow_is_kept_once_more_for_every_draft_token():
