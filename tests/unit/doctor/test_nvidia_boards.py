@@ -1,8 +1,6 @@
 """What the doctor says of NVIDIA's GPUs: the real nvidia-ml-py over our own NVML, asked in a process of its own."""
 
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -10,22 +8,14 @@ from harness.doctor import Scene, State
 from harness.doctor.boards import boards
 
 
-@pytest.fixture(scope="module")
-def nvml(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("nvml")
-    options = ["-O2", "-fPIC", "-shared", "-Wl,-soname,libnvidia-ml.so.1", "-o", folder / "libnvidia-ml.so.1"]
-    subprocess.run(["cc", *options, Path(__file__).parents[2] / "fakes/nvml.c", "-lm"], check=True)
-    return folder
-
-
 @pytest.fixture
-def scene(tmp_path, nvml, monkeypatch):
+def scene(tmp_path, fake_nvml, monkeypatch):
     """A machine whose slots hold NVIDIA's GPUs, and whose loader finds our library."""
     slot = tmp_path / "sys/bus/pci/devices/0000:0c:00.0"
     slot.mkdir(parents=True)
     (slot / "vendor").write_text("0x10de\n")
     (slot / "class").write_text("0x030200\n")
-    monkeypatch.setenv("LD_LIBRARY_PATH", f"{nvml}:{os.environ.get('LD_LIBRARY_PATH', '')}")
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{fake_nvml}:{os.environ.get('LD_LIBRARY_PATH', '')}")
     monkeypatch.setenv("FAKE_NVML_PERIOD_MS", "10")
     return Scene(root=tmp_path, sensor_s=0.6)
 
