@@ -13,6 +13,7 @@ import msgspec
 from harness import accuracy, checks, config, ladder, metrics
 from harness.errors import ResultsError
 from harness.load import steady
+from harness.power import beside
 from harness.power.evidence import Power, evidence
 from harness.power.records import Metering
 from harness.power.stream import Stream, read
@@ -103,7 +104,11 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         answers_differ=_answers_differ(results, point, attempt),
     )
     result = PointResult(
-        identity={**_identity(sweep, point, facts, attempt), "power_scope": power.scope if power else None},
+        identity={
+            **_identity(sweep, point, facts, attempt),
+            "power_scope": power.scope if power else None,
+            **_beside(files, facts.metering, window),
+        },
         estimates=scored.estimates,
         blocks=scored.blocks,
         stamps=_stamps(sweep, attempt),
@@ -172,6 +177,12 @@ def _power(files: PointDir, attempt: AttemptDir, metering: Metering | None, wind
         bare=_stream(attempt.idle_bare),
         loaded=_stream(attempt.idle_loaded),
     )
+
+
+def _beside(files: PointDir, metering: Metering | None, window: Window | NoWindow) -> Mapping[str, object]:
+    """Power of the host and the node; no fields where nobody looked for them."""
+    said = {} if metering is None else metering.beside
+    return beside.fields(said, {name: _stream(files.power.with_name(f"{name}.jsonl")) for name in said}, window)
 
 
 def _stream(path: Path) -> Stream | None:

@@ -285,7 +285,8 @@ async def _keep_power(files: PointDir, measured: load.Measurement, power: Sessio
     if power is None or not power.reads:
         return None if power is None else power.metering
     with atomic(files.power) as partial_file:
-        return await power.keep(partial_file, measured.started_ns, measured.stopped_ns)
+        await power.keep(partial_file, measured.started_ns, measured.stopped_ns)
+    return await power.keep_beside(files.path, measured.started_ns, measured.stopped_ns)
 
 
 def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:

@@ -4,4 +4,7 @@ A `Meter` reads a vendor's library: `nvidia`, `amd`, a recorded stream in `repla
 its own, ten readings of every GPU a second, and writes a `stream`: a header, then a line for each reading. `energy`
 makes joules of a stream between any two moments; `validity` says why it must not. A stream that is in doubt voids
 the figures of power alone.
+
+The host's CPUs (`rapl`) and the whole node (`node`, a plug-in) are read `beside` the GPUs, each by a process of its own
+into a stream of its own.
 """

@@ -1,11 +1,14 @@
 """The meter of a vendor, and the GPUs that a server will take: both asked in a process that may load its library."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import NoMeter
 from harness.power import visible
 from harness.power.meter import Meter
+from harness.power.node import PluggedMeter
+from harness.power.rapl import RaplMeter
 from harness.power.stream import Device
 
 Choose = Callable[[Sequence[Device], Mapping[str, str]], tuple[str, ...]]
@@ -44,6 +47,25 @@ MAKERS: Mapping[str, Maker] = {
     "nvidia": Maker(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
     "amd": Maker(_amd, visible.amd, {}),
 }
+
+
+BESIDE_HZ: Mapping[str, float] = {"host": 2.0, "node": 1.0}
+"""What is read beside the GPUs, each by a process of its own, and how often: the host's CPUs, the node by its meter."""
+
+
+def opened(name: str, powercap: Path) -> Meter:
+    """A vendor's meter, or one of those beside it.
+
+    Raises:
+        NoMeter: why it can't be had here.
+    """
+    match name:
+        case "host":
+            return RaplMeter(powercap)
+        case "node":
+            return PluggedMeter()
+        case vendor:
+            return MAKERS[vendor].open()
 
 
 def visibility_order(vendor: str) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ class Metering(msgspec.Struct, frozen=True, kw_only=True):
         told_by: what told it: `processes`, or `memory` that grew while the server loaded.
         foreign: processes of others on these GPUs, by UUID.
         failure: why there are no readings, or none to the end.
+        beside: `host` and `node`, where they were looked for, by why they were not read, or not to the end.
     """
 
     asked: tuple[str, ...] = ()
@@ -21,3 +22,4 @@ class Metering(msgspec.Struct, frozen=True, kw_only=True):
     told_by: str | None = None
     foreign: Mapping[str, tuple[int, ...]] = {}
     failure: str | None = None
+    beside: Mapping[str, str | None] = {}

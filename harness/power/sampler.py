@@ -25,7 +25,8 @@ import msgspec
 from harness.errors import NoMeter
 from harness.launch.processes import boot_id
 from harness.power.meter import Meter
-from harness.power.open import MAKERS
+from harness.power.open import opened
+from harness.power.rapl import POWERCAP
 from harness.power.stream import Device, Header, PowerSample, line
 from harness.units import NS_PER_S
 
@@ -39,14 +40,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to read.
 
     Attributes:
+        vendor: whose GPUs; or what beside them.
         gpus: UUIDs; None for all of them.
         path: the stream; None only describes.
+        powercap: the kernel's folder of RAPL zones.
     """
 
     vendor: str
     gpus: tuple[str, ...] | None = None
     path: str | None = None
     hz: float = HZ
+    powercap: str = POWERCAP
 
 
 def header(meter: Meter, name: str, devices: Sequence[Device], hz: float) -> Header:
@@ -114,7 +118,7 @@ def _stdin_ends(seconds: float) -> bool:
 
 
 def _run(job: Job, out: BinaryIO) -> None:
-    meter = MAKERS[job.vendor].open()
+    meter = opened(job.vendor, Path(job.powercap))
     try:
         wanted = [device for device in meter.devices() if job.gpus is None or device.gpu in job.gpus]
         out.write(line(header(meter, job.vendor, wanted, job.hz)))

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import NoMeter
-from harness.power.open import asked_gpus
+from harness.power.open import BESIDE_HZ, asked_gpus
+from harness.power.rapl import POWERCAP
 from harness.power.records import Metering
 from harness.power.sampler import Job
 from harness.power.stream import Device, Header, cut, parsed
@@ -29,17 +30,19 @@ START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
 SILENCE_S = 3.0
 BEFORE_S, AFTER_S = 3.0, 1.0
+AFTER_READINGS = 3
 _LOOK_S = 0.05
 
 
-def describe(vendor: str) -> Header:
-    """All GPUs of a vendor as they are now, asked in a process of its own.
+def describe(vendor: str, powercap: str = POWERCAP) -> Header:
+    """All GPUs of a vendor as they are now, or what is beside them, asked in a process of its own.
 
     Raises:
         NoMeter: why they can't be read, and the remedy.
     """
+    asking = command(Job(vendor=vendor, powercap=powercap))
     try:
-        said = subprocess.run(command(Job(vendor=vendor)), capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
+        said = subprocess.run(asking, capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise NoMeter(f"{vendor}: the library did not answer in {DESCRIBE_LIMIT_S:.0f} s") from error
     described = parsed(said.stdout)
@@ -59,18 +62,27 @@ class Session:
 
     Attributes:
         metering: what is known of it so far.
+        beside: `host` and `node`, each a sampler at work, or the reason why not.
     """
 
-    def __init__(self, metering: Metering, vendor: str, stream: Path, before: tuple[Device, ...] = ()) -> None:
+    def __init__(
+        self,
+        metering: Metering,
+        job: Job,
+        stream: Path,
+        before: tuple[Device, ...] = (),
+        beside: Mapping[str, "Session"] | None = None,
+    ) -> None:
         self.metering = metering
-        self._vendor = vendor
+        self.beside = beside or {}
+        self._job = job
         self._stream = stream
         self._before = before
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self, log: Path) -> None:
         """Begin to read, and wait for the first line."""
-        job = Job(vendor=self._vendor, gpus=self.metering.asked, path=str(self._stream))
+        job = msgspec.structs.replace(self._job, gpus=self.metering.asked, path=str(self._stream))
         with log.open("ab") as said:
             # A session of its own: Ctrl-C is for us, and the sampler ends with its standard input.
             self._process = subprocess.Popen(  # noqa: ASYNC220 - must outlive the loop's own cleaning up
@@ -91,7 +103,9 @@ class Session:
         return self._process is not None
 
     async def stop(self) -> None:
-        """End the sampler, by force if need be."""
+        """End the sampler, by force if need be, and those beside it."""
+        for session in self.beside.values():
+            await session.stop()
         if self._process is None:
             return
         assert self._process.stdin is not None, "made with a pipe"
@@ -112,7 +126,7 @@ class Session:
         if self._process is None or processes is None:
             return
         try:
-            after = (await asyncio.to_thread(describe, self._vendor)).devices
+            after = (await asyncio.to_thread(describe, self._job.vendor)).devices
         except NoMeter as error:
             self.metering = msgspec.structs.replace(self.metering, failure=str(error))
             return
@@ -132,14 +146,22 @@ class Session:
         """Copy the readings from a little before to a little after; what is known of them."""
         if self._process is None:
             return self.metering
-        await asyncio.sleep(end_ns / NS_PER_S + AFTER_S - time.monotonic())
+        after_s = max(AFTER_S, AFTER_READINGS / self._job.hz)
+        await asyncio.sleep(end_ns / NS_PER_S + after_s - time.monotonic())
         failure = self._failure()
-        begin_ns, stop_ns = start_ns - int(BEFORE_S * NS_PER_S), end_ns + int(AFTER_S * NS_PER_S)
+        begin_ns, stop_ns = start_ns - int(BEFORE_S * NS_PER_S), end_ns + int(after_s * NS_PER_S)
         await asyncio.to_thread(cut, self._stream, target, begin_ns, stop_ns)
         if failure is not None and self.metering.failure is None:
             logger.warning("%s: %s: no power figures from here on", self._stream, failure)
             self.metering = msgspec.structs.replace(self.metering, failure=failure)
         return self.metering
+
+    async def keep_beside(self, folder: Path, start_ns: int, end_ns: int) -> Metering:
+        """The same of the host's and the node's readings, as host.jsonl and node.jsonl; what is known of all."""
+        for name, session in self.beside.items():
+            await session.keep(folder / f"{name}.jsonl", start_ns, end_ns)
+        failures = {name: session.metering.failure for name, session in self.beside.items()}
+        return msgspec.structs.replace(self.metering, beside=failures)
 
     def _failure(self) -> str | None:
         assert self._process is not None
@@ -147,6 +169,26 @@ class Session:
             return f"the sampler ended with {code}"
         silence_s = time.time() - self._stream.stat().st_mtime
         return f"the sampler has been silent for {silence_s:.0f} s" if silence_s > SILENCE_S else None
+
+
+async def beside(name: str, folder: Path, log: Path, powercap: str = POWERCAP) -> Session:
+    """Begin to read the host or the node, or find out why that can't be done here.
+
+    Args:
+        name: of BESIDE_HZ; its stream is named for it.
+        folder: where the stream goes.
+        log: what the sampler says.
+        powercap: the kernel's folder of RAPL zones.
+    """
+    job, stream = Job(vendor=name, hz=BESIDE_HZ[name], powercap=powercap), folder / f"{name}.jsonl"
+    try:
+        devices = (await asyncio.to_thread(describe, name, powercap)).devices
+    except NoMeter as error:
+        logger.info("no power of the %s: %s", name, error)
+        return Session(Metering(failure=str(error)), job, stream)
+    session = Session(Metering(asked=tuple(device.gpu for device in devices)), job, stream)
+    await session.start(log)
+    return session
 
 
 @asynccontextmanager
@@ -173,9 +215,11 @@ async def metered(
         if required:
             raise
         logger.warning("no power figures: %s", error)
-        yield Session(Metering(failure=str(error)), vendor, stream)
+        yield Session(Metering(failure=str(error)), Job(vendor=vendor), stream)
         return
-    session = Session(Metering(asked=asked), vendor, stream, devices)
+    looked_for = await asyncio.gather(*(beside(name, stream.parent, log) for name in BESIDE_HZ))
+    others = dict(zip(BESIDE_HZ, looked_for, strict=True))
+    session = Session(Metering(asked=asked), Job(vendor=vendor), stream, devices, others)
     try:
         await session.start(log)
         yield session

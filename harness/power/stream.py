@@ -24,8 +24,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One GPU, or whatever else a meter can tell apart.
 
     Attributes:
-        gpu: UUID.
-        scope: what its figures cover: `gpu-board`, `gpu-socket`, `gpu-module`.
+        gpu: UUID; beside the GPUs: the zone of a CPU package, `node`.
+        scope: what its figures cover: `gpu-board`, `gpu-socket`, `gpu-module`; `host-cpu-package`, a node meter's own word.
         energy_unit_j: joules of one count of the energy counter.
         energy_wraps_at: counts after which it begins at 0 again.
         index: the library's; never used to find a GPU.
@@ -63,7 +63,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     """Where a stream comes from.
 
     Attributes:
-        meter: `nvidia`, `amd`.
+        meter: `nvidia`, `amd`; `host`, `node`.
         versions: driver, library, binding.
         boot_id: of the machine; counters and CLOCK_MONOTONIC mean nothing across boots.
         hz: sweeps over all GPUs a second, as asked for.

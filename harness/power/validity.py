@@ -53,12 +53,22 @@ def findings(doubt: Doubt) -> dict[str, str]:
     return found or _found(doubt, _NUMBERS)
 
 
+def findings_beside(doubt: Doubt) -> dict[str, str]:
+    """The same of a stream that has a counter or a power, but not both, of things that are no GPUs."""
+    return _found(doubt, _BESIDE_STREAM) or _found(doubt, _BESIDE_NUMBERS)
+
+
 def _found(doubt: Doubt, checks: Mapping[str, Callable[[Doubt], str | None]]) -> dict[str, str]:
     return {code: text for code, check in checks.items() if (text := check(doubt)) is not None}
 
 
 def _each(find: Callable[[Doubt, Trace], str | None]) -> Callable[[Doubt], str | None]:
     return lambda doubt: doubt.first(find)
+
+
+def _nothing(doubt: Doubt) -> str | None:
+    """Of a thing that should be read there is no reading at all, so none around the window."""
+    return doubt.first(lambda _, trace: None if trace.samples else "no reading")
 
 
 def _sampler_died(doubt: Doubt) -> str | None:
@@ -131,6 +141,8 @@ def _reset(_: Doubt, trace: Trace) -> str | None:
 def _frozen(_: Doubt, trace: Trace) -> str | None:
     """Over a time in which at any power that is drawn a counter of this unit would have moved."""
     times, joules = trace.counter_j
+    if not len(times):
+        return None
     moved = times[np.flatnonzero(np.diff(joules, prepend=joules[0] - 1))]
     longest_s = float(np.diff([*moved, max(moved[-1], times[-1])]).max(initial=0)) / NS_PER_S
     return f"for {longest_s:.1f} s" if longest_s > GAP_S else None
@@ -182,4 +194,14 @@ _NUMBERS: Mapping[str, Callable[[Doubt], str | None]] = {
     "power_counter_scale": _each(_scale),
     "power_crosscheck": _each(_apart),
     "power_limit_changed": _each(_limit),
+}
+_BESIDE_STREAM: Mapping[str, Callable[[Doubt], str | None]] = {
+    "power_sampler_died": _sampler_died,
+    "power_stream_damaged": _damaged,
+    "power_edge": _nothing,
+    "power_zero": _each(_zero),
+}
+_BESIDE_NUMBERS: Mapping[str, Callable[[Doubt], str | None]] = {
+    name: _NUMBERS[name]
+    for name in ("power_gap", "power_edge", "power_window_short", "power_counter_reset", "power_counter_frozen")
 }

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def sampler_of():
-    """The process that writes a stream below a folder."""
+    """The process that writes the GPUs' stream below a folder."""
 
     def find(folder: Path) -> int:
         for command in Path("/proc").glob("[0-9]*/cmdline"):
@@ -15,7 +15,7 @@ def sampler_of():
                 words = command.read_bytes()
             except OSError:  # it ended meanwhile
                 continue
-            if b"harness.power.sampler" in words and bytes(folder) in words:
+            if b"harness.power.sampler" in words and bytes(folder) in words and b"power.jsonl" in words:
                 return int(command.parent.name)
         raise AssertionError(f"nothing samples into {folder}")
 

@@ -58,6 +58,8 @@ def test_power_is_in_the_rows_of_both_arms(swept):
     for row in rows_of(swept):
         assert ("gpu-board", []) == (row["power_scope"], row["invalid"])
         assert not [code for code in row["warnings"] if "power" in code]
+        assert (None, None, "no_node_meter") == (row["node_power_w"], row["node_power_scope"], row["node_power_reason"])
+        assert (row["host_power_w"] is None) == (row["host_power_reason"] is not None)
         for name in ("power_w_gpu", "idle_power_w_gpu", "idle_bare_power_w_gpu", "inferencex_power_w_gpu"):
             assert WATTS == pytest.approx(row[name], rel=0.02), name
         assert row["power_w_gpu"] == pytest.approx(row["energy_j_per_tok_output"] * row["output_tok_s_gpu"], rel=0.001)
