@@ -5,7 +5,7 @@
         points.jsonl                       every point's row, built from the point.json files
         <run key>/run.json
         <run key>/attempt-<n>/             one start of the server: server.log, argv.json, ...
-        <run key>/c<N>-l<n>/               one point: engine.jsonl, {power,host,node}.jsonl, requests.parquet, point.json
+        <run key>/c<N>-l<n>/               one point: engine.jsonl, power.jsonl, requests.parquet, point.json
 
 A file appears by rename, complete, or not at all. `requests.parquet` is the last raw file of a point and `point.json`
 the last of all: a point is measured when the first exists, done when the second does. Knows nothing of what stands

@@ -25,7 +25,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         gpu: UUID; beside the GPUs: the zone of a CPU package, `node`.
-        scope: what its figures cover: `gpu-board`, `gpu-socket`, `gpu-module`; `host-cpu-package`, a node meter's own word.
+        scope: what its figures cover: `gpu-board`, `gpu-socket`, `gpu-module`, `host-cpu-package`, a node meter's word.
         energy_unit_j: joules of one count of the energy counter.
         energy_wraps_at: counts after which it begins at 0 again.
         index: the library's; never used to find a GPU.
