@@ -53,7 +53,7 @@ def sampling(tmp_path, gpus=2, env=(), **more):
 
 async def test_the_gpus_of_the_server_are_told_by_its_processes(nvml, on_gpus, tmp_path):
     async with sampling(tmp_path) as session:
-        await session.served(on_gpus("0,1"))
+        await session.served(frozenset({on_gpus("0,1")}))
 
     assert (uuid(0), uuid(1)) == session.metering.asked == session.metering.used
     assert ("processes", {}, None) == (session.metering.told_by, session.metering.foreign, session.metering.failure)
@@ -62,7 +62,7 @@ async def test_the_gpus_of_the_server_are_told_by_its_processes(nvml, on_gpus, t
 async def test_a_process_of_somebody_else_is_named(nvml, on_gpus, tmp_path):
     stranger = on_gpus("1,5")
     async with sampling(tmp_path) as session:
-        await session.served(on_gpus("0,1"))
+        await session.served(frozenset({on_gpus("0,1")}))
 
     assert {uuid(1): (stranger,)} == session.metering.foreign
 
@@ -70,7 +70,7 @@ async def test_a_process_of_somebody_else_is_named(nvml, on_gpus, tmp_path):
 async def test_where_processes_are_hidden_memory_tells(nvml, on_gpus, tmp_path):
     nvml(hide_pids=1)
     async with sampling(tmp_path, env={"CUDA_VISIBLE_DEVICES": "6,7"}) as session:
-        await session.served(on_gpus("6"))
+        await session.served(frozenset({on_gpus("6")}))
 
     assert ((uuid(6), uuid(7)), (uuid(6),), "memory") == (
         session.metering.asked,

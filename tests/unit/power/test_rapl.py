@@ -97,7 +97,7 @@ def test_readings_in_doubt_give_no_host_power(two_packages, tmp_path, watts, sta
     assert (None, None, reason) == (drawn.power_w, drawn.scope, drawn.reason)
 
 
-def test_a_package_that_stops_to_answer_is_a_gap_and_not_zero(two_packages, tmp_path):
+def test_a_package_that_stops_to_answer_is_a_fault_and_not_zero(two_packages):
     meter = RaplMeter(two_packages)
     (two_packages / "intel-rapl:1" / "energy_uj").unlink()
     reading = meter.read("intel-rapl:1")
