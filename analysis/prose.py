@@ -17,6 +17,9 @@ from harness.units import number
 ALIKE = 0.005
 """Ratios this near to 1 are worded as alike: a percentage would be noise."""
 
+TIMES = 5
+"""From this ratio on a difference is said in times, not in per cent."""
+
 MOST_PERCENT = 1000
 """The end of an interval beyond this is not spelled out: its digits say nothing."""
 
@@ -28,9 +31,11 @@ def paragraph(comparison: Comparison) -> str:
 
 
 def more_or_less(ratio: float) -> str:
-    """`72 % more`, `23 % less`, `the same within 0.5 %`."""
+    """`72 % more`, `23 % less`, `the same within 0.5 %`; `9.26 times as much` where per cent would be hard to read."""
     if abs(ratio - 1) < ALIKE:
         return f"the same within {100 * ALIKE:g} %"
+    if ratio >= TIMES:
+        return f"{number(ratio)} times as much"
     percent = 100 * abs(ratio - 1)
     return f"{percent:.{3 if percent >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
 

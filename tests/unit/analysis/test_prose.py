@@ -18,6 +18,8 @@ from analysis.understand import Best, Crossover
         (0.5, "50 % less"),
         (1.004, "the same within 0.5 %"),
         (0.9785, "2.1 % less"),
+        (4.99, "399 % more"),
+        (14.2, "14.2 times as much"),
     ],
 )
 def test_more_and_less_mean_what_a_reader_takes_them_to_mean(ratio, words):
