@@ -155,6 +155,8 @@ def _environment(run: Run) -> dict[str, str]:
         env[overlap] = "1"
     if run.gpu.vendor is Vendor.CPU:
         env["SGLANG_USE_CPU_ENGINE"] = "1"
+        # The first step under speculation would compile a few small functions: minutes, and a C++ compiler.
+        env["TORCHDYNAMO_DISABLE"] = "1"
     if is_all_local(run.model):
         env["HF_HUB_OFFLINE"] = "1"
     return env | dict(run.engine.env)
