@@ -13,6 +13,12 @@ def vllm_venv() -> Path:
 
 
 @pytest.fixture(scope="session")
+def sglang_venv() -> Path:
+    """The environment that scripts/engines/sglang_cpu/install makes; in CI it has to be there."""
+    return _made("MTPBENCH_SGLANG_CPU", by="scripts/engines/sglang_cpu/install")
+
+
+@pytest.fixture(scope="session")
 def wheels() -> Path:
     """The folder that scripts/engines/wheels/fetch.py fills; in CI it has to be there."""
     return _made("MTPBENCH_WHEELS", by="python scripts/engines/wheels/fetch.py")

@@ -1,4 +1,4 @@
-"""Whole sweeps through the command line: servers that die, a harness killed, and on the real vLLM arms that lie.
+"""Whole sweeps through the command line: servers that die, a harness killed or told to stop, and arms that lie.
 
 Arms that lie on the emulator: test_emulated_sweep.py.
 """
@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 MTPBENCH = Path(sys.executable).with_name("mtpbench")
+MODEL = Path(__file__).parents[2] / "configs" / "models" / "mimo-tiny"
 SWEEP = """
 name: life
 model: mimo-tiny
@@ -29,6 +30,7 @@ window: {{min_s: 4, max_s: {max_s}}}
 demo: true
 """
 VLLM = '{{name: vllm, venv: {venv}, env: {{VLLM_CPU_KVCACHE_SPACE: "1"}}}}'
+SGLANG = '{{name: sglang, venv: {venv}, args: [--max-total-tokens, "16384"]}}\nmemory_fraction: 0.2'
 EMULATOR = "{name: emulator, args: [--profile, h100-like]}"
 START_LIMIT_S = 400
 
@@ -79,33 +81,77 @@ def servers(out: Path) -> dict[int, str]:
     return found
 
 
+@dataclass(frozen=True)
+class Tenant:
+    """An engine of a sweep.
+
+    Attributes:
+        engine: as a sweep says it, `{venv}` to be filled in.
+        venv: the fixture of its environment; None for the emulator's.
+        works: what the process that does its work is called.
+        program: what is started.
+        speculation: the arguments of one draft.
+    """
+
+    engine: str
+    venv: str | None
+    works: str
+    program: str = ""
+    speculation: tuple[str, ...] = ()
+
+
+TENANTS = {
+    "emulator": Tenant(EMULATOR, None, "harness.emulator"),
+    "vllm": Tenant(
+        VLLM,
+        "vllm_venv",
+        "EngineCore",
+        "vllm",
+        ("--speculative-config", '{"method":"mtp","num_speculative_tokens":1}'),
+    ),
+    "sglang": Tenant(
+        SGLANG,
+        "sglang_venv",
+        "sglang::scheduler",
+        "python",
+        (
+            *("--speculative-draft-model-path", str(MODEL), "--speculative-algorithm", "NEXTN"),
+            *("--speculative-num-steps", "1", "--speculative-eagle-topk", "1", "--speculative-num-draft-tokens", "2"),
+        ),
+    ),
+}
+REAL = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("vllm", "sglang")]
+
+LIAR = """#!{here}
+import os, sys
+
+program = {venv!r} + "/bin/" + os.path.basename(sys.argv[0])
+asked = sys.argv[1:]
+if "--host" in asked:  # a server; provenance asks for versions
+    at = [i for i, word in enumerate(asked) if word.startswith("--speculative")]
+    kept = [word for i, word in enumerate(asked) if i not in at and i - 1 not in at]
+    asked = kept if at else [*asked, *{speculation!r}]
+os.execv(program, [program, *asked])
+"""
+
+
 @pytest.fixture
-def lying_venv(vllm_venv, tmp_path) -> Path:
-    """A vLLM that drops the speculation it is asked for and speculates when it is not."""
+def lying(request, tmp_path) -> str:
+    """An engine that drops the speculation it is asked for and speculates when it is not."""
+    tenant = TENANTS[request.param]
+    venv = request.getfixturevalue(tenant.venv)
     folder = tmp_path / "lying" / "bin"
     folder.mkdir(parents=True)
-    for name, body in {
-        "python": f'exec {vllm_venv}/bin/python "$@"',
-        "vllm": f"""
-            arguments=() speculate='--speculative-config={{"method":"mtp","num_speculative_tokens":1}}'
-            while [ $# -gt 0 ]; do
-              case $1 in
-                --speculative-config) speculate=; shift 2 ;;
-                --speculative-config=*) speculate=; shift ;;
-                *) arguments+=("$1"); shift ;;
-              esac
-            done
-            exec {vllm_venv}/bin/vllm "${{arguments[@]}}" ${{speculate:+"$speculate"}}""",
-    }.items():
-        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+    for name in {"python", tenant.program}:
+        (folder / name).write_text(LIAR.format(here=sys.executable, venv=str(venv), speculation=tenant.speculation))
         (folder / name).chmod(0o755)
-    return folder.parent
+    return tenant.engine.format(venv=folder.parent)
 
 
-@pytest.mark.vllm
-def test_arms_that_are_not_what_they_say_are_invalid(lying_venv, tmp_path):
+@pytest.mark.parametrize("lying", REAL, indirect=True)
+def test_arms_that_are_not_what_they_say_are_invalid(lying, tmp_path):
     out = tmp_path / "out"
-    sweep = sweep_file(tmp_path, VLLM.format(venv=lying_venv))
+    sweep = sweep_file(tmp_path, lying)
     process = start(sweep, out)
     said = finish(process, sweep)
 
@@ -116,19 +162,26 @@ def test_arms_that_are_not_what_they_say_are_invalid(lying_venv, tmp_path):
     assert {} == servers(out)
 
 
-@dataclass(frozen=True)
-class Tenant:
-    """An engine of a sweep, and what the process that does its work is called."""
-
-    engine: str
-    works: str
-
-
-@pytest.fixture(params=["emulator", pytest.param("vllm", marks=pytest.mark.vllm)])
+@pytest.fixture(params=["emulator", *REAL])
 def tenant(request) -> Tenant:
-    if request.param == "emulator":
-        return Tenant(EMULATOR, "harness.emulator")
-    return Tenant(VLLM.format(venv=request.getfixturevalue("vllm_venv")), "EngineCore")
+    found = TENANTS[request.param]
+    venv = request.getfixturevalue(found.venv) if found.venv else None
+    return replace(found, engine=found.engine.format(venv=venv) if venv else found.engine)
+
+
+def test_a_harness_told_to_stop_while_its_server_starts_leaves_nothing(tenant, tmp_path):
+    out = tmp_path / "out"
+    sweep = sweep_file(tmp_path, tenant.engine, mtp="[1]")
+    harness = start(sweep, out)
+    # The real ones' children are up long before they are ready, and SGLang's do not yet end with their parent.
+    until(lambda: len(servers(out)) > (1 if tenant.venv else 0), "the server has begun to start")
+    harness.send_signal(signal.SIGTERM)
+
+    said = finish(harness, sweep)
+
+    assert 0 != harness.returncode, said
+    assert {} == servers(out)
+    assert [] == list(out.glob("*/attempt-1/configuration.json")) or tenant.venv is None
 
 
 def test_a_killed_server_costs_its_point_and_a_killed_harness_nothing(tenant, tmp_path):
