@@ -19,7 +19,7 @@ from harness.load.worker import DIED, GO, READY, STOP, Beat, Start
 from harness.records import ClientHealth, Reads, RequestSample
 
 _LOOK_S = 0.25
-_STARTED_S = 60.0
+_STARTED_S = 300.0
 
 
 async def hold_all(
@@ -39,8 +39,11 @@ async def hold_all(
         workers = [
             await stack.enter_async_context(_worker(order, core)) for order, core in zip(orders, cores, strict=True)
         ]
-        async with asyncio.timeout(_STARTED_S):
-            assert {READY} == set(await asyncio.gather(*(worker.next() for worker in workers)))
+        try:
+            async with asyncio.timeout(_STARTED_S):
+                assert {READY} == set(await asyncio.gather(*(worker.next() for worker in workers)))
+        except TimeoutError as error:  # the server is not to blame
+            raise ChildProcessError(f"{len(workers)} load workers did not start in {_STARTED_S:.0f} s") from error
         for worker in workers:
             worker.tell(GO)
         load = _Load(workers)
