@@ -105,6 +105,9 @@ def doctor(
     engine: EngineName = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where results will be written.")] = Path("results"),
     online: Annotated[bool, typer.Option("--online", help="Ask the model hub too; without it nothing leaves.")] = False,
+    client: Annotated[
+        bool, typer.Option("--client", help="Measure how many chunks a second the load generator takes here.")
+    ] = False,
     output_format: Annotated[Shape, typer.Option("--format", help="Of the report.")] = Shape.TEXT,
 ) -> None:
     """Say what this machine has for measuring, what is wrong with it, and what to do; change nothing."""
@@ -114,7 +117,7 @@ def doctor(
     from harness.errors import MachineUnfit
 
     asked = None if sweep is None else config.load(sweep, engine=engine)
-    report = examine(Scene(sweep=asked, folder=output, online=online))
+    report = examine(Scene(sweep=asked, folder=output, online=online, client=client))
     print(report.json() if output_format is Shape.JSON else rendered(report))
     if report.having(State.BLOCKS):
         raise MachineUnfit(verdict(report))

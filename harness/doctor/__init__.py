@@ -9,6 +9,7 @@
     host        power of the rest of the machine
     engines     engines, their PyTorch; Slurm
     models      weights, and the hub
+    client      what the load generator can take; only when asked
     text        the table that a person reads
 
 It starts no server and changes nothing. Without a sweep it looks at the machine; with one, at what that sweep needs.
@@ -19,6 +20,7 @@ import platform
 from collections.abc import Callable, Iterator
 
 from harness.doctor.boards import boards
+from harness.doctor.client import load_generator
 from harness.doctor.engines import engines
 from harness.doctor.finding import Finding, Report, Scene, State
 from harness.doctor.hardware import hardware
@@ -37,6 +39,7 @@ LOOKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (
     host_power,
     engines,
     models,
+    load_generator,
 )
 
 

@@ -65,6 +65,7 @@ class Scene:
         sweep: what is to be measured; None asks about the machine alone.
         folder: where results will be written.
         online: whether the model hub may be asked.
+        client: whether the load generator's ceiling is measured.
         sensor_s: how long the sensors of GPUs are read: twenty publications of one that publishes every 100 ms.
         root: where /proc, /sys and /dev are found; another folder in tests.
     """
@@ -72,6 +73,7 @@ class Scene:
     sweep: Sweep | None = None
     folder: Path = Path("results")
     online: bool = False
+    client: bool = False
     sensor_s: float = 2.0
     root: Path = Path("/")
 
