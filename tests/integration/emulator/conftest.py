@@ -54,6 +54,10 @@ class Seen:
         return [event["usage"]["completion_tokens"] for _, event in self.chunks]
 
     @property
+    def ids(self):
+        return [token for _, event in self.chunks for token in event["choices"][0]["token_ids"]]
+
+    @property
     def final(self):
         return self.events[-1]["usage"]
 

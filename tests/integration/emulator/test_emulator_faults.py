@@ -188,6 +188,16 @@ async def accept(emulate):
     assert 2.6 == (await emulated.get("/server_info"))["acceptance_length"]
 
 
+async def lossy(emulate):
+    drafting = ("--draft-tokens", "2", "--acceptance-length", "2.6")
+    turned, honest = await emulate("--fault", "lossy=1", *drafting), await emulate(*drafting)
+    ids = [(await one.complete(max_tokens=8)).ids for one in (turned, honest)]
+
+    assert ids[0][:2] == ids[1][:2]
+    assert ids[0][2:] != ids[1][2:]
+    assert len(ids[0]) == len(ids[1])
+
+
 async def slow_down(emulate):
     emulated = await emulate("--fault", "slow_down=2")
     seen = await emulated.complete(max_tokens=200)
@@ -228,6 +238,7 @@ CASES = [
     draft_in_off,
     skip_drafts,
     accept,
+    lossy,
     slow_down,
     oscillate,
 ]
