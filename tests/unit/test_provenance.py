@@ -161,6 +161,7 @@ def test_only_variables_that_shape_an_engine_are_disclosed():
         "MINE": "1",
         "MY_SECRET": "1",
         "NCCL_DEBUG": "WARN",
+        "SGLANG_SIMULATE_ACC_TOKEN_MODE": "fixed",
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_API_KEY": "secret",
         "VLLM_ATTENTION_BACKEND": "FLASHINFER",
@@ -168,9 +169,14 @@ def test_only_variables_that_shape_an_engine_are_disclosed():
 
     kept = disclosure.disclosed(env, given={"MINE", "MY_SECRET"})
 
-    assert ["CUDA_VISIBLE_DEVICES", "MINE", "NCCL_DEBUG", "TOKENIZERS_PARALLELISM", "VLLM_ATTENTION_BACKEND"] == list(
-        kept
-    )
+    assert [
+        "CUDA_VISIBLE_DEVICES",
+        "MINE",
+        "NCCL_DEBUG",
+        "SGLANG_SIMULATE_ACC_TOKEN_MODE",
+        "TOKENIZERS_PARALLELISM",
+        "VLLM_ATTENTION_BACKEND",
+    ] == list(kept)
 
 
 def test_places_names_and_secrets_become_placeholders(monkeypatch):

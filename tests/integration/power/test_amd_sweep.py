@@ -19,7 +19,7 @@ mtp: [off, 3]
 acceptance: golden
 workload: 32x32
 concurrency: [4]
-window: {min_s: 11, max_s: 13}
+window: {min_s: 11, max_s: 20}
 idle_power_s: 3
 demo: true
 """
