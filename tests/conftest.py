@@ -10,10 +10,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from harness.power.stream import Device, Header, PowerSample, Reading, Stream
 from harness.records import Configuration, Estimate, PointResult
 from harness.rundir import SweepDir, write_json, write_text
+
+# A property holds or not, however long a busy machine takes over an example.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from harness.checks import CHECKS
+from harness.power.codes import CODES
 from harness.spec import (
     Acceptance,
     EngineSpec,
@@ -80,6 +81,12 @@ BAD = {
 }
 RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady"}
 RAISED_BY_A_PAIR = {"accuracy_differs"}  # test_accuracy
+RAISED_BY_METERS = {
+    *CODES,
+    "foreign_process",
+    "throttled",
+    "power_capped",
+}  # tests/unit/power, unit/measure/test_checks
 LANES = 3
 
 
@@ -145,7 +152,7 @@ def test_every_row_says_that_it_is_emulated(rows):
 def test_every_code_is_raised_by_something():
     raised = {code for *_, codes in BAD.values() for code in codes}
 
-    assert set(CHECKS) == raised | RAISED_IN_VIRTUAL_TIME | RAISED_BY_A_PAIR
+    assert set(CHECKS) == raised | RAISED_IN_VIRTUAL_TIME | RAISED_BY_A_PAIR | RAISED_BY_METERS
 
 
 STEEP = QUICK.replace("per_position_s: 0.00001", "per_position_s: 0.002")

@@ -7,6 +7,8 @@ import pytest
 
 from harness.checks import CHECKS, judge
 from harness.metrics import Counts
+from harness.power.evidence import Power, evidence
+from harness.power.records import Metering
 from harness.records import ClientHealth, Configuration, Estimate, NoWindow, Reads, Window
 
 
@@ -227,6 +229,20 @@ def test_every_reason_stands_beside_every_other(verdict, window_of):
     assert ("arm_not_off", "not_steady") == got.invalid
     assert ("window_too_short", "server_queued") == got.warnings
     assert {*got.invalid, *got.warnings} == got.details.keys()
+
+
+def test_a_process_of_somebody_else_is_a_warning_with_its_number(verdict):
+    got = verdict(power=Power(found={}, foreign={"GPU-a": (17, 23)}))
+
+    assert ((), ("foreign_process",)) == got[:2]
+    assert "GPU-a: process 17, 23" == got.details["foreign_process"]
+
+
+def test_a_meter_that_never_was_voids_no_throughput(verdict, window_of):
+    power = evidence(Metering(failure="NVML: library not found"), None, window_of(2.0, 12.0))
+
+    assert "power_no_meter" == power.reason
+    assert ((), ("power_no_meter",)) == verdict(power=power)[:2]
 
 
 def test_every_code_has_one_sentence_that_says_what_to_do():
