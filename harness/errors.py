@@ -12,6 +12,7 @@
     │   ├── MachineUnfit      `doctor` found what keeps a server from starting
     │   ├── ServerNotReady    no answer in time, or the process died before it was ready
     │   ├── ServerDied        the process ended while it was needed
+    │   ├── GpuBusy           somebody else holds the GPUs that it needs
     │   └── ClusterError      Slurm refused, or gave no answer
     └── PointsInvalid     4   the sweep ran, but some points can't be used
 
@@ -81,6 +82,10 @@ class ServerNotReady(ServerError):
 
 class ServerDied(ServerError):
     """The server's process ended while it was needed."""
+
+
+class GpuBusy(ServerError):
+    """Somebody else holds the GPUs that a server needs."""
 
 
 class ClusterError(ServerError):

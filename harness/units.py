@@ -24,6 +24,11 @@ def tok_s_mw(tok_s_gpu: float, kw_per_gpu: float) -> float:
     return tok_s_gpu * KW_PER_MW / kw_per_gpu
 
 
+def mib(gigabytes: float) -> float:
+    """10^9 bytes in the unit that GPU tools show."""
+    return gigabytes * 1e9 / 2**20
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """`value` to so many significant digits: `0.0123`, `1.23`, `123`, `12,346`, or a dash for None.
 

@@ -13,6 +13,8 @@ class Metering(msgspec.Struct, frozen=True, kw_only=True):
         used: UUIDs of the GPUs that its processes are on; None where nothing tells.
         told_by: what told it: `processes`, or `memory` that grew while the server loaded.
         foreign: processes of others on these GPUs, by UUID.
+        filled_mib: memory of these GPUs that was filled before the server started, by UUID; None where the library
+            does not say, and nothing at all where no meter is there, for the reason in `failure`.
         failure: why there are no readings, or none to the end.
         beside: `host` and `node`, where they were looked for, by why they were not read, or not to the end.
     """
@@ -21,5 +23,6 @@ class Metering(msgspec.Struct, frozen=True, kw_only=True):
     used: tuple[str, ...] | None = None
     told_by: str | None = None
     foreign: Mapping[str, tuple[int, ...]] = {}
+    filled_mib: Mapping[str, float | None] = {}
     failure: str | None = None
     beside: Mapping[str, str | None] = {}

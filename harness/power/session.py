@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.errors import NoMeter
+from harness.errors import GpuBusy, NoMeter
+from harness.power.busy import filled_mib, holders
 from harness.power.open import BESIDE_HZ, asked_gpus
 from harness.power.rapl import POWERCAP
 from harness.power.records import Metering
@@ -31,7 +32,10 @@ STOP_LIMIT_S = 5.0
 SILENCE_S = 3.0
 BEFORE_S, AFTER_S = 3.0, 1.0
 AFTER_READINGS = 3
+FREE_LIMIT_S = 30.0
+"""How long GPUs may take to be let go of: a server that was asked to end has as long."""
 _LOOK_S = 0.05
+_FREE_LOOK_S = 1.0
 
 
 def describe(vendor: str, powercap: str = POWERCAP) -> Header:
@@ -191,6 +195,21 @@ async def beside(name: str, folder: Path, log: Path, powercap: str = POWERCAP) -
     return session
 
 
+async def _free(vendor: str, gpus: int, env: Mapping[str, str]) -> tuple[tuple[Device, ...], tuple[str, ...]]:
+    """All GPUs, and those that a server will take, once nobody is on these."""
+    deadline = time.monotonic() + FREE_LIMIT_S
+    while True:
+        devices = (await asyncio.to_thread(describe, vendor)).devices
+        asked = asked_gpus(vendor, devices, env, gpus)
+        held = holders(devices, asked)
+        if not held:
+            return devices, asked
+        if time.monotonic() > deadline:
+            raise GpuBusy(f"GPUs are not free, nor became so in {FREE_LIMIT_S:.0f} s: {'; '.join(held)}")
+        logger.info("waiting for %s", "; ".join(held))
+        await asyncio.sleep(_FREE_LOOK_S)
+
+
 @asynccontextmanager
 async def metered(
     vendor: str, gpus: int, env: Mapping[str, str], stream: Path, log: Path, *, required: bool = False
@@ -207,10 +226,10 @@ async def metered(
 
     Raises:
         NoMeter: power was required and can't be read.
+        GpuBusy: somebody else is on these GPUs, and stays.
     """
     try:
-        devices = (await asyncio.to_thread(describe, vendor)).devices
-        asked = asked_gpus(vendor, devices, env, gpus)
+        devices, asked = await _free(vendor, gpus, env)
     except NoMeter as error:
         if required:
             raise
@@ -219,7 +238,8 @@ async def metered(
         return
     looked_for = await asyncio.gather(*(beside(name, stream.parent, log) for name in BESIDE_HZ))
     others = dict(zip(BESIDE_HZ, looked_for, strict=True))
-    session = Session(Metering(asked=asked), Job(vendor=vendor), stream, devices, others)
+    metering = Metering(asked=asked, filled_mib=filled_mib(devices, asked))
+    session = Session(metering, Job(vendor=vendor), stream, devices, others)
     try:
         await session.start(log)
         yield session

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from harness import config
-from harness.errors import MtpbenchError, ServerDied, ServerError, UserError
+from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
 from harness.rundir import SweepDir, write_json
 from harness.slurm import calls
@@ -167,6 +167,8 @@ async def _measured(work: _Work) -> tuple[str, str | None]:
             return "fault", str(error)
         except ServerDied as error:
             return work.notice or "server_died", str(error)
+        except GpuBusy as error:
+            return work.notice or "gpu_busy", str(error)
         except ServerError as error:
             return work.notice or "server_not_ready", str(error)
     return "done", None

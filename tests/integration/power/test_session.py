@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness.errors import NoMeter
+from harness.errors import GpuBusy, NoMeter
+from harness.power import session as sessions
 from harness.power.session import metered
 from harness.power.stream import read
 
@@ -60,11 +61,40 @@ async def test_the_gpus_of_the_server_are_told_by_its_processes(nvml, on_gpus, t
 
 
 async def test_a_process_of_somebody_else_is_named(nvml, on_gpus, tmp_path):
-    stranger = on_gpus("1,5")
     async with sampling(tmp_path) as session:
+        stranger = on_gpus("1,5")
         await session.served(frozenset({on_gpus("0,1")}))
 
     assert {uuid(1): (stranger,)} == session.metering.foreign
+
+
+async def test_gpus_that_somebody_holds_are_refused_after_a_while(nvml, on_gpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(sessions, "FREE_LIMIT_S", 1.0)
+    stranger = on_gpus("1,5")
+    with pytest.raises(GpuBusy) as refused:
+        async with sampling(tmp_path):
+            pass
+
+    assert f"not free, nor became so in 1 s: {uuid(1)}: 21504 MiB filled, by process {stranger}" in str(refused.value)
+    assert uuid(5) not in str(refused.value), "the server takes the first two"
+
+
+async def test_a_server_that_still_ends_is_waited_for(nvml, on_gpus, tmp_path):
+    leaving = on_gpus("0")
+    asyncio.get_running_loop().call_later(1.0, os.kill, leaving, signal.SIGKILL)
+    async with sampling(tmp_path) as session:
+        pass
+
+    assert {uuid(0): 1024, uuid(1): 1024} == session.metering.filled_mib
+
+
+async def test_memory_of_a_process_that_is_hidden_is_refused_too(nvml, on_gpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(sessions, "FREE_LIMIT_S", 0.0)
+    nvml(hide_pids=1)
+    on_gpus("0")
+    with pytest.raises(GpuBusy, match=f"{uuid(0)}: 21504 MiB filled, by processes that can't be seen here"):
+        async with sampling(tmp_path):
+            pass
 
 
 async def test_where_processes_are_hidden_memory_tells(nvml, on_gpus, tmp_path):
@@ -122,6 +152,7 @@ async def test_without_a_library_there_is_a_reason_and_where_power_is_required_a
         pass
 
     assert not session.reads
+    assert {} == session.metering.filled_mib
     assert "install the NVIDIA driver" in session.metering.failure
     with pytest.raises(NoMeter, match="install the NVIDIA driver"):
         async with sampling(tmp_path, required=True):
