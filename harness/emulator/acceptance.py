@@ -5,13 +5,16 @@ rejection, as in Leviathan et al. 2023 (https://arxiv.org/abs/2211.17192). The m
 1 + p + p^2 + ... + p^k.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from harness.records import Int64
+
 NATURAL_RATE = 0.85
 """p where nothing else is known. DeepSeek-V3 accepts 85-90 % of second tokens (https://arxiv.org/abs/2412.19437)."""
+
+DRAWN_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,26 @@ class Speculation:
         """Mean tokens per step, the sampled one included."""
         return sum(self.rate**i for i in range(self.draft_tokens + 1))
 
-    def draws(self, seed: int) -> Iterator[int]:
-        """Accepted drafts, 0 to k, step after step, without end."""
-        random = np.random.default_rng((seed, 2))
-        while True:
-            passed = random.random((4096, self.draft_tokens)) < self.rate
-            yield from np.cumprod(passed, axis=1, dtype=np.int64).sum(axis=1).tolist()
+    def draws(self, seed: int) -> "Draws":
+        """Accepted drafts, step after step; the same seed draws the same."""
+        return Draws(self, seed)
+
+
+class Draws:
+    """Accepted drafts of one verification after the other, 0 to k each, without end."""
+
+    def __init__(self, speculation: Speculation, seed: int) -> None:
+        self._speculation = speculation
+        self._random = np.random.default_rng((seed, 2))
+        self._left = np.empty(0, np.int64)
+
+    def take(self, count: int) -> Int64:
+        """The next ones."""
+        while len(self._left) < count:
+            passed = self._random.random((DRAWN_AT_ONCE, self._speculation.draft_tokens)) < self._speculation.rate
+            self._left = np.concatenate([self._left, np.cumprod(passed, axis=1, dtype=np.int64).sum(axis=1)])
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
 
 
 OFF = Speculation(0, 0.0)

@@ -12,48 +12,16 @@ admission, and prefill attention costs nothing beyond `per_prefill_token_s`.
 import heapq
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from harness.emulator.acceptance import OFF, Speculation
+from harness.emulator.batch import Decoding, Deliveries, Delivery, Sequence, first_tokens, together
 from harness.emulator.profile import Limits, Profile, Slowness, steady
-from harness.records import EngineCounters
+from harness.records import EngineCounters, Int64
 
 UNLIMITED = 1 << 60
-
-
-class Delivery(NamedTuple):
-    """Tokens that a request has after a step: `tokens` in all, and whether they are its last."""
-
-    request: int
-    tokens: int
-    done: bool
-
-
-@dataclass(slots=True, eq=False)
-class Sequence:
-    """A request inside the engine.
-
-    Attributes:
-        arrived_s: when it came.
-        queued_s: how long it waited for its first step; None while it does.
-        generated: tokens delivered so far.
-        to_prefill: tokens whose KV must still be computed before the next one can be sampled.
-    """
-
-    request: int
-    prompt_tokens: int
-    max_tokens: int
-    arrived_s: float
-    queued_s: float | None = None
-    generated: int = 0
-    to_prefill: int = 0
-
-    @property
-    def context(self) -> int:
-        """Tokens that attention reads, and that the KV pool holds."""
-        return self.prompt_tokens + self.generated
 
 
 @dataclass(slots=True)
@@ -98,15 +66,14 @@ class EngineModel:
         self.speculation = speculation
         self.now_s = 0.0
         self.tally = Tally()
-        self._accepted_per_position = [0] * speculation.draft_tokens
+        self._accepted_per_position = np.zeros(speculation.draft_tokens, np.int64)
         self._accepted = speculation.draws(seed)
         self._slowness = slowness
         self._arrivals: list[tuple[float, int, Sequence]] = []
         self._waiting: deque[Sequence] = deque()
         self._prefilling: list[Sequence] = []
-        self._decoding: list[Sequence] = []
+        self._decoding = Decoding()
         self._kv_tokens = 0  # held by the batch
-        self._context = 0  # of the decoding sequences, summed
         self._end_s = 0.0
         self._drafts = 0  # of the step that is under way
         self._first: list[Sequence] = []  # those whose prefill ends with the step that is under way
@@ -131,9 +98,9 @@ class EngineModel:
         self._arrivals = [entry for entry in self._arrivals if entry[2].request != request]
         heapq.heapify(self._arrivals)
         self._waiting = deque(s for s in self._waiting if s.request != request)
-        for batch in (self._prefilling, self._decoding):
-            for sequence in [s for s in batch if s.request == request]:
-                self._leave(batch, sequence)
+        for sequence in [s for s in self._prefilling if s.request == request]:
+            self._leave_prefill(sequence)
+        self._kv_tokens -= sum(sequence.context for sequence in self._decoding.drop(request))
 
     def begin(self) -> float | None:
         """Start a step; its end in virtual time, or None when there is nothing to do."""
@@ -148,24 +115,27 @@ class EngineModel:
             self._admit()
         seconds = self.profile.step_s(
             sequences=len(self._decoding),
-            context_tokens=self._context,
+            context_tokens=self._decoding.context,
             prefill_tokens=self._prefill(),
             draft_tokens=self._drafts,
         )
         self._end_s = self.now_s + seconds * self._slowness(self.now_s)
         return self._end_s
 
-    def end(self) -> list[Delivery]:
+    def end(self) -> Deliveries:
         """Finish the step that `begin` started: its tokens, in the order of the batch."""
         self.now_s = self._end_s
         self.tally.steps += 1
-        deliveries = self._decode() + [self._deliver(sequence, 1) for sequence in self._first]
-        self._settle()
+        deliveries = self._decode()
+        if self._first:
+            deliveries = together(deliveries, self._first_tokens())
+        if deliveries.done.any():
+            self._finish()
         return deliveries
 
     def step(self) -> list[Delivery] | None:
         """A whole step, done at once at its end `now_s`; None when there is nothing to do."""
-        return None if self.begin() is None else self.end()
+        return None if self.begin() is None else list(self.end())
 
     def counters(self, t_ns: int) -> EngineCounters:
         """What a reading at `t_ns` shows; the speculative counters are absent in an engine without drafts."""
@@ -190,7 +160,7 @@ class EngineModel:
             drafts=float(tally.drafts),
             draft_tokens=float(tally.draft_tokens),
             accepted_tokens=float(tally.accepted_tokens),
-            accepted_per_position=tuple(map(float, self._accepted_per_position)),
+            accepted_per_position=tuple(self._accepted_per_position.astype(float).tolist()),
         )
 
     def _arrive(self) -> None:
@@ -203,9 +173,7 @@ class EngineModel:
         """Whether sequences had to be pushed out so that the others' next tokens fit."""
         preempted = False
         while self._kv_tokens + self._growth() > self.limits.pool and len(self._prefilling) + len(self._decoding) > 1:
-            batch = self._prefilling or self._decoding
-            youngest = batch[-1]
-            self._leave(batch, youngest)
+            youngest = self._youngest()
             youngest.to_prefill = youngest.context
             self._waiting.appendleft(youngest)
             self.tally.preemptions += 1
@@ -250,51 +218,54 @@ class EngineModel:
         self._first = [sequence for sequence in self._prefilling if not sequence.to_prefill]
         return budget
 
-    def _decode(self) -> list[Delivery]:
-        drafts = self._drafts
-        if not drafts:
-            return [self._deliver(sequence, 1) for sequence in self._decoding]
-        deliveries = []
-        per_position = self._accepted_per_position
-        for sequence, accepted in zip(self._decoding, self._accepted, strict=False):
-            for position in range(accepted):
-                per_position[position] += 1
-            self.tally.accepted_tokens += accepted
-            deliveries.append(self._deliver(sequence, 1 + accepted))
-        self.tally.drafts += len(deliveries)
-        self.tally.draft_tokens += len(deliveries) * drafts
+    def _decode(self) -> Deliveries:
+        if self._drafts and len(self._decoding):
+            accepted = self._accepted.take(len(self._decoding))
+            self._count_drafts(accepted)
+            deliveries, given = self._decoding.advance(1 + accepted)
+        else:
+            deliveries, given = self._decoding.advance(1)
+        self.tally.generation_tokens += given
+        self._kv_tokens += given
         return deliveries
 
-    def _deliver(self, sequence: Sequence, sampled: int) -> Delivery:
-        """Give a request what it still wants of the tokens that were sampled for it."""
-        before = sequence.generated
-        after = min(before + sampled, sequence.max_tokens)
-        sequence.generated = after
-        self.tally.generation_tokens += after - before
-        self._kv_tokens += after - before
-        if not before:
-            self.tally.prompt_tokens += sequence.prompt_tokens
-        return Delivery(sequence.request, after, after == sequence.max_tokens)
+    def _count_drafts(self, accepted: Int64) -> None:
+        self.tally.drafts += len(accepted)
+        self.tally.draft_tokens += len(accepted) * self._drafts
+        self.tally.accepted_tokens += int(accepted.sum())
+        # Position p is accepted wherever more than p drafts are.
+        ends = np.bincount(accepted, minlength=len(self._accepted_per_position) + 1)
+        self._accepted_per_position += ends[::-1].cumsum()[-2::-1]
 
-    def _settle(self) -> None:
-        """Sort the batch after a step: prefilled sequences decode from now on, finished ones leave."""
-        if self._first:
-            self._prefilling = [sequence for sequence in self._prefilling if sequence.to_prefill]
-            self._decoding += self._first
-            self._first = []
-        finished = [s for s in self._decoding if s.generated == s.max_tokens]
-        if finished:
-            self._decoding = [s for s in self._decoding if s.generated < s.max_tokens]
-            self._kv_tokens -= sum(sequence.context for sequence in finished)
-            self.tally.requests += len(finished)
-            self.tally.queue_s += sum(sequence.queued_s or 0.0 for sequence in finished)
-        self._context = sum([s.prompt_tokens + s.generated for s in self._decoding])
+    def _first_tokens(self) -> Deliveries:
+        """Tokens of the prefills that end; their sequences decode from now on."""
+        new = [sequence for sequence in self._first if not sequence.generated]
+        self.tally.prompt_tokens += sum(sequence.prompt_tokens for sequence in new)
+        deliveries = first_tokens(self._first)
+        self.tally.generation_tokens += len(deliveries)
+        self._kv_tokens += len(deliveries)
+        self._prefilling = [sequence for sequence in self._prefilling if sequence.to_prefill]
+        self._decoding.join(self._first)
+        self._first = []
+        return deliveries
 
-    def _leave(self, batch: list[Sequence], sequence: Sequence) -> None:
-        """Take a sequence out of the batch, unfinished."""
-        batch.remove(sequence)
+    def _finish(self) -> None:
+        finished = self._decoding.finished()
+        self._kv_tokens -= sum(sequence.context for sequence in finished)
+        self.tally.requests += len(finished)
+        self.tally.queue_s += sum(sequence.queued_s or 0.0 for sequence in finished)
+
+    def _youngest(self) -> Sequence:
+        """Take the youngest sequence out of the batch, unfinished."""
+        if self._prefilling:
+            return self._leave_prefill(self._prefilling[-1])
+        youngest = self._decoding.youngest()
+        self._kv_tokens -= youngest.context
+        return youngest
+
+    def _leave_prefill(self, sequence: Sequence) -> Sequence:
+        self._prefilling.remove(sequence)
         self._kv_tokens -= sequence.context
         if sequence in self._first:
             self._first.remove(sequence)
-        if batch is self._decoding:
-            self._context -= sequence.context
+        return sequence

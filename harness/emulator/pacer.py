@@ -8,9 +8,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from harness.emulator.model import Delivery, EngineModel
+from harness.emulator.batch import Deliveries
+from harness.emulator.model import EngineModel
 
-Deliver = Callable[[list[Delivery]], None]
+Deliver = Callable[[Deliveries], None]
 
 
 class Pacer:

@@ -22,8 +22,9 @@ from aiohttp import web
 from harness.emulator.acceptance import NATURAL_RATE, OFF, Speculation
 from harness.emulator.answer import Answer, Twist
 from harness.emulator.asks import Ask, Text
+from harness.emulator.batch import Deliveries
 from harness.emulator.faults import Faults
-from harness.emulator.model import Delivery, EngineModel
+from harness.emulator.model import EngineModel
 from harness.emulator.pacer import Pacer
 from harness.emulator.sendlog import SendLog, Sent
 from harness.emulator.settings import VERSION, Settings
@@ -247,7 +248,7 @@ class Server:
             fingerprint=f"emulator-{VERSION}",
         )
 
-    def _deliver(self, deliveries: list[Delivery]) -> None:
+    def _deliver(self, deliveries: Deliveries) -> None:
         for number, tokens, _ in deliveries:
             if (answer := self._answers.get(number)) is not None:
                 answer.deliver(tokens)

@@ -6,11 +6,12 @@ metrics against it, studies draw thousands of points from it.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.emulator.acceptance import OFF, Speculation
+from harness.emulator.chunks import Chunks
 from harness.emulator.model import EngineModel
 from harness.emulator.profile import Disturbance, Limits, Profile, steady
 from harness.records import EngineCounters, RequestSample, Samples, columns
@@ -39,16 +40,15 @@ class Observed:
     counters: tuple[EngineCounters, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class _InFlight:
-    """A request that is under way, and what has come of it."""
+    """A request that is under way; `first_step` is the first that can bring it a token."""
 
     index: int
     slot: int
     osl: int
     sent_ns: int
-    chunk_ns: list[int] = field(default_factory=list)
-    chunk_tokens: list[int] = field(default_factory=list)
+    first_step: int
 
 
 def starter_osl(osl: int, slot: int, slots: int, shift: float) -> int:
@@ -96,7 +96,8 @@ class _Users:
         self._osl = osl
         self._slots = slots
         self._seed = seed
-        self._flying: dict[int, _InFlight] = {}
+        self._flying: dict[int, _InFlight] = {}  # by slot, which is the engine's number of the request too
+        self._chunks = Chunks(slots)
         self._ended: list[RequestSample] = []
         self._next = 0
 
@@ -124,23 +125,22 @@ class _Users:
         return _clock_ns(self._model.now_s)
 
     def _send(self, index: int, slot: int, osl: int) -> None:
-        self._flying[index] = _InFlight(index, slot, osl, self._now_ns)
-        self._model.submit(index, self._isl, osl, self._model.now_s)
+        self._flying[slot] = _InFlight(index, slot, osl, self._now_ns, self._chunks.steps)
+        self._model.submit(slot, self._isl, osl, self._model.now_s)
 
     def _receive(self) -> None:
         deliveries = self._model.end()
-        now_ns = self._now_ns
-        for request, tokens, done in deliveries:
-            flying = self._flying[request]
-            flying.chunk_ns.append(now_ns)
-            flying.chunk_tokens.append(tokens)
-            if done:
-                del self._flying[request]
-                self._ended.append(self._sample(flying, now_ns))
-                self._send(self._next, flying.slot, self._osl)
-                self._next += 1
+        self._chunks.add(self._now_ns, deliveries)
+        if not deliveries.done.any():
+            return
+        self._chunks.forget(min(flying.first_step for flying in self._flying.values()))
+        for slot in deliveries.request[deliveries.done].tolist():
+            self._ended.append(self._sample(self._flying.pop(slot), self._now_ns))
+            self._send(self._next, slot, self._osl)
+            self._next += 1
 
     def _sample(self, flying: _InFlight, end_ns: int, error: str | None = None) -> RequestSample:
+        chunk_ns, chunk_tokens = self._chunks.of(flying.slot, flying.first_step)
         return RequestSample(
             index=flying.index,
             slot=flying.slot,
@@ -149,8 +149,8 @@ class _Users:
             isl=self._isl,
             osl=flying.osl,
             sent_ns=flying.sent_ns,
-            chunk_ns=np.array(flying.chunk_ns, np.int64),
-            chunk_tokens=np.array(flying.chunk_tokens, np.int32),
+            chunk_ns=chunk_ns,
+            chunk_tokens=chunk_tokens,
             end_ns=end_ns,
             prompt_tokens=None if error else self._isl,
             completion_tokens=None if error else flying.osl,

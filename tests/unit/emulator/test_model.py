@@ -3,7 +3,8 @@
 import pytest
 
 from harness.emulator.acceptance import OFF, Speculation
-from harness.emulator.model import Delivery, EngineModel
+from harness.emulator.batch import Delivery
+from harness.emulator.model import EngineModel
 from harness.emulator.profile import Limits, Noise, Profile
 from harness.emulator.study import closed_loop
 
