@@ -2,14 +2,14 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.curve import Curve, overlap
 from analysis.diff import LAST_DAY, Diff, Difference
 from analysis.evidence import Drafts, Evidence
 from analysis.facts import is_moe
-from analysis.pairs import Pair
+from analysis.pairs import Pair, Side
 from analysis.recorded import LaunchSpread
 from analysis.targets import TTFT_APART, Reading, SameConcurrency, Target
 
@@ -71,10 +71,39 @@ def of_pair(pair: Pair, diff: Diff, signs: Evidence, recorded: LaunchSpread | No
         flags.append(Flag("attached", "a server was started elsewhere: only what it reports of itself is known"))
     flags += [Flag("far-in-time", f"last measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)]
     flags += [Flag("not-checked", note) for note in diff.notes]
+    flags += _nodes(pair)
     if within_launch(pair):
         flags.append(_one_launch(pair, recorded))
     flags += _warnings(pair)
     return flags
+
+
+def _nodes(pair: Pair) -> list[Flag]:
+    """Whether what nodes differ in may pass for what MTP does, or makes launches differ."""
+    off, mtp = (_nodes_by_launch(side) for side in (pair.off, pair.mtp))
+    shared = off.keys() & mtp.keys()
+    apart = [key for key in sorted(shared) if off[key] != mtp[key]]
+    if apart or (not shared and _all(off) != _all(mtp)):
+        places = [f"launch {key[1] + 1}: Off on {off[key]}, MTP on {mtp[key]}" for key in apart]
+        where = "; ".join(places) or f"Off on {_all(off)}, MTP on {_all(mtp)}"
+        return [Flag("nodes-differ", f"{where}: what these nodes differ in counts as a difference between the arms")]
+    if len({*off.values(), *mtp.values()}) > 1:
+        text = f"launches ran on {_all(off)}, both arms of each on the same: they scatter by what nodes differ in too"
+        return [Flag("several-nodes", text)]
+    return []
+
+
+def _nodes_by_launch(side: Side) -> dict[tuple[str, int], str]:
+    """Nodes of each launch that tells them, `h100-1 and h100-2`, by its results folder and number."""
+    found: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for row in side.rows:
+        if row.node:
+            found[row.folder or "", row.launch].add(row.node)
+    return {launch: " and ".join(sorted(nodes)) for launch, nodes in found.items()}
+
+
+def _all(nodes: Mapping[tuple[str, int], str]) -> str:
+    return ", ".join(sorted(set(nodes.values()))) or "nodes that are not told"
 
 
 def _warnings(pair: Pair) -> list[Flag]:

@@ -111,7 +111,7 @@ def _of_one_time(off: list[Row], mtp: list[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _editions(rows: list[Row]) -> list[list[Row]]:
-    """Rows by version; those that tell none by day, because a day's rows at least ran together.
+    """Rows by version; those that tell none by results folder or by day, because these at least ran together.
 
     A row that tells none is of the one version that its line ran on that day, where others of that day tell it.
     """
@@ -122,7 +122,7 @@ def _editions(rows: list[Row]) -> list[list[Row]]:
 
     def edition(row: Row) -> str:
         of_the_day = told[row.run_key, row.day] if row.day else set()
-        return row.version or (next(iter(of_the_day)) if len(of_the_day) == 1 else f"of {row.day}")
+        return row.version or (next(iter(of_the_day)) if len(of_the_day) == 1 else f"of {row.folder or row.day}")
 
     return list(_grouped(rows, edition).values())
 

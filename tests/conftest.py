@@ -53,6 +53,8 @@ class Synthetic:
             environment, beyond what all of them do.
         launch_noise, block_noise: standard deviations, relative; a launch's speed moves interactivity and throughput
             together, a block's moves throughput alone by as much again.
+        nodes: where a launch of an arm ran, by draft tokens and launch, if not on node-1.
+        started: when a launch did, if not at its own hour of one day.
     """
 
     arms: Sequence[Truth] = (OFF, MTP)
@@ -67,7 +69,7 @@ class Synthetic:
     gpu: str = "h100"
     tp: int = 8
     engine: str = "vllm"
-    engine_version: str = "0.32.0"
+    engine_version: str | None = "0.32.0"
     workload: str = "1k1k"
     isl: int = 1024
     osl: int = 1024
@@ -78,6 +80,8 @@ class Synthetic:
     differs: dict[int, dict[str, object]] = field(default_factory=dict)
     flags: dict[int, tuple[str, ...]] = field(default_factory=dict)
     env: dict[int, dict[str, str]] = field(default_factory=dict)
+    nodes: dict[tuple[int, int], str] = field(default_factory=dict)
+    started: dict[int, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, object]]:
         rng = np.random.default_rng(self.seed)
@@ -177,8 +181,8 @@ class Synthetic:
             "concurrency": concurrency,
             "launch": launch,
             "attempt": 1,
-            "node": "node-1",
-            "started": f"2026-08-01T{launch:02d}:00:00Z",
+            "node": self.nodes.get((arm.draft_tokens, launch), "node-1"),
+            "started": self.started.get(launch, f"2026-08-01T{launch:02d}:00:00Z"),
             "emulated": self.emulated,
             "prompt_hash": "00112233aabbccdd",
             "demo": self.demo,

@@ -85,6 +85,38 @@ def test_one_launch_resolves_nothing(synthetic, comparison_of):
     assert all(target.ratio.lo is not None for target in comparison.targets)
 
 
+def said(comparison, code):
+    return [flag.text for flag in comparison.flags if flag.code == code]
+
+
+def test_a_pair_over_two_nodes_says_so(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(nodes={(3, 1): "node-2"}))
+    rest = "what these nodes differ in counts as a difference between the arms"
+
+    assert [f"launch 2: Off on node-1, MTP on node-2: {rest}"] == said(comparison, "nodes-differ")
+    assert [] == said(comparison, "several-nodes")
+
+
+def test_arms_of_two_folders_on_two_nodes_say_so(synthetic, comparison_of):
+    off = synthetic.Sweep(arms=(synthetic.OFF,))
+    mtp = synthetic.Sweep(arms=(synthetic.MTP,), name="other", nodes={(3, launch): "node-2" for launch in range(3)})
+    [text] = said(comparison_of(off, mtp), "nodes-differ")
+
+    assert text.startswith("Off on node-1, MTP on node-2: ")
+
+
+def test_launches_on_several_nodes_say_so_where_both_arms_moved_together(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep(nodes={(0, 2): "node-2", (3, 2): "node-2"}))
+    [text] = said(comparison, "several-nodes")
+
+    assert text.startswith("launches ran on node-1, node-2, both arms of each on the same")
+    assert [] == said(comparison, "nodes-differ")
+
+
+def test_one_node_says_nothing_of_nodes(synthetic, comparison_of):
+    assert not {"nodes-differ", "several-nodes"} & codes(comparison_of(synthetic.Sweep()))
+
+
 def test_a_demo_has_no_verdict(synthetic, comparison_of):
     comparison = comparison_of(synthetic.Sweep(demo=True))
 

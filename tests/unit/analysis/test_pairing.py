@@ -32,6 +32,14 @@ def test_two_sweeps_of_one_pair_add_launches(synthetic, pair_of):
     assert 4 == pair.mtp.launches == pair.off.launches
 
 
+@pytest.mark.parametrize("version", ["0.32.0", None])
+def test_a_sweep_over_midnight_is_one(synthetic, pair_of, version):
+    nights = {0: "2026-08-01T23:50:00Z", 1: "2026-08-02T00:40:00Z", 2: "2026-08-02T01:30:00Z"}
+    pair = pair_of(synthetic.Sweep(started=nights, engine_version=version))
+
+    assert 3 == pair.mtp.launches == pair.off.launches
+
+
 @pytest.mark.parametrize(
     "other",
     [
