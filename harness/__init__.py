@@ -11,8 +11,8 @@ Imports point down only; a module may import those of lower floors:
     1  spec records samplefile hold
     2  metrics engines corpus prompts launch emulator power
     3  config rundir provenance checks server
-    4  accuracy ladder load now plan prefetch progress settle surroundings
-    5  scoring status sweep virtual doctor
+    4  accuracy ladder load metering now plan prefetch progress settle surroundings
+    5  dilation scoring status sweep virtual doctor
     6  slurm
     7  cli
 """

@@ -150,6 +150,9 @@ def run(
     virtual: Annotated[
         bool, typer.Option("--virtual", help="With --engine emulator: as fast as it computes, without a server.")
     ] = False,
+    speed: Annotated[
+        float, typer.Option("--speed", metavar="N", help="With --engine emulator: its clock goes N times as fast.")
+    ] = 1.0,
 ) -> None:
     """Measure a sweep. The same command again goes on where the last one stopped."""
     from harness import config
@@ -159,7 +162,13 @@ def run(
     folder = output or Path("results") / asked.name
     rows = _with_uvloop(
         run_sweep(
-            asked, folder, only=only, retry_invalid=retry_invalid, power_required=require_power, in_virtual_time=virtual
+            asked,
+            folder,
+            only=only,
+            retry_invalid=retry_invalid,
+            power_required=require_power,
+            in_virtual_time=virtual,
+            speed=speed,
         )
     )
     _show(folder)

@@ -38,6 +38,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         counter_failures: readings of the server's counters that failed, as they were said.
         metering: which GPUs were metered; None where nothing was to be.
         power_required: whether a point without good power figures is invalid.
+        speed: the emulator's seconds in one of the client's; all times of the samples are the emulator's.
     """
 
     attempt: int
@@ -48,6 +49,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     counter_failures: tuple[str, ...] = ()
     metering: Metering | None = None
     power_required: bool = False
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         },
         estimates=scored.estimates,
         blocks=scored.blocks,
-        stamps=_stamps(sweep, attempt),
+        stamps=_stamps(sweep, attempt, facts),
         invalid=verdicts.invalid,
         warnings=verdicts.warnings,
     )
@@ -212,10 +214,11 @@ def _configuration(attempt: AttemptDir) -> Configuration | None:
     return msgspec.convert(read_json(attempt.configuration), Configuration)
 
 
-def _stamps(sweep: Sweep, attempt: AttemptDir) -> tuple[str, ...]:
+def _stamps(sweep: Sweep, attempt: AttemptDir, facts: Measured) -> tuple[str, ...]:
     recorded = read_json(attempt.argv).get("stamps", [])
     assert isinstance(recorded, list)
-    return (*recorded, *(("demo",) if sweep.demo else ()))
+    hurried = () if facts.speed == 1.0 else (f"speed-{facts.speed:g}",)
+    return (*recorded, *hurried, *(("demo",) if sweep.demo else ()))
 
 
 def _identity(sweep: Sweep, point: Point, facts: Measured, attempt: AttemptDir) -> Mapping[str, object]:

@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -19,20 +19,20 @@ from pathlib import Path
 import msgspec
 
 from harness import accuracy, config, ladder, load, prompts, status, virtual
-from harness.errors import NoMeter, ServerDied, UserError
+from harness.dilation import Dilation, hurried, refuse_speed
+from harness.errors import ServerDied, UserError
 from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
+from harness.metering import keep_power, power_of
 from harness.now import leave_note
 from harness.plan.client import chunks_s, shards_for
-from harness.power.open import MAKERS
-from harness.power.records import Metering
-from harness.power.session import Session, metered
+from harness.power.session import Session
 from harness.progress.grid import Cell
 from harness.progress.live import Progress
 from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
-from harness.rundir import AttemptDir, PointDir, SweepDir, atomic, write_text
+from harness.rundir import PointDir, SweepDir, atomic, write_text
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_if_it_answers_differently, score_point, window_spec
 from harness.server import Server, serve
@@ -51,6 +51,7 @@ class _Work:
         asked: the points that this call is about, in measuring order; rows may add to them.
         progress: who watches.
         power_required: whether a point without power is worth nothing.
+        speed: how fast the emulator's clock goes; what it measures is in that clock's time.
         around: None is this machine alone.
     """
 
@@ -60,6 +61,7 @@ class _Work:
     progress: Progress
     power_required: bool
     in_virtual_time: bool = False
+    speed: float = 1.0
     around: Surroundings | None = None
 
     def files(self, point: Point) -> PointDir:
@@ -82,6 +84,7 @@ async def run_sweep(
     retry_invalid: bool = False,
     power_required: bool = False,
     in_virtual_time: bool = False,
+    speed: float = 1.0,
 ) -> list[dict[str, object]]:
     """Measure what is missing of a sweep.
 
@@ -92,12 +95,13 @@ async def run_sweep(
         retry_invalid: measure points again whose row is invalid.
         power_required: make a point without good power figures invalid, and start nothing without a meter.
         in_virtual_time: the emulator in virtual time, without a server.
+        speed: how fast the emulator's clock goes.
 
     Returns:
         All rows of the folder, those of earlier calls included.
 
     Raises:
-        UserError: the folder is in use or another sweep's, or `only` matches nothing.
+        UserError: the folder is in use or another sweep's, `only` matches nothing, or the speed can't be had.
         NoMeter: power is required and can't be read.
         ServerError: a server did not come up; what was measured before stays.
     """
@@ -107,7 +111,10 @@ async def run_sweep(
         await reap_leftovers(folder)
         if retry_invalid:
             _forget_invalid(results)
-        with Progress(_cells(folder, _selected(ladder.points(sweep, results), only))) as progress:
+        selected = _selected(ladder.points(sweep, results), only)
+        if speed != 1.0:
+            refuse_speed(speed, selected, metered=power_required, virtual=in_virtual_time)
+        with Progress(_cells(folder, selected)) as progress:
             work = _Work(
                 sweep=sweep,
                 results=results,
@@ -115,6 +122,7 @@ async def run_sweep(
                 progress=progress,
                 power_required=power_required,
                 in_virtual_time=in_virtual_time,
+                speed=speed,
             )
             await _measure(work)
         return results.rebuild()
@@ -176,8 +184,16 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
     try:
         wrapping = work.around.wrapping(run) if work.around else None
         async with (
-            _power(work, run, attempt, on_one_node=wrapping is None or wrapping.nodes is None) as power,
-            serve(run, attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping) as server,
+            power_of(
+                run,
+                attempt,
+                required=work.power_required,
+                idle_s=work.sweep.idle_power_s,
+                on_one_node=wrapping is None or wrapping.nodes is None,
+            ) as power,
+            serve(
+                hurried(run, work.speed), attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping
+            ) as server,
         ):
             ready_s = server.ready_s
             work.progress.ready(run, ready_s)
@@ -208,27 +224,6 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
         leave_note(attempt, launch, "stopped", ready_s=ready_s)
 
 
-@asynccontextmanager
-async def _power(work: _Work, run: Run, attempt: AttemptDir, *, on_one_node: bool) -> AsyncIterator[Session | None]:
-    """The GPUs' power, first while they are idle; None where there is none to be had.
-
-    A sampler reads the GPUs of its own machine: of several nodes it would give a part for the whole. A server that was
-    started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says:
-    it is metered only where power is required, for a trial.
-    """
-    vendor, engine, required = run.gpu.vendor, run.engine, work.power_required
-    unknown = vendor not in MAKERS or engine.endpoint is not None or not on_one_node
-    if unknown and required:
-        raise NoMeter(f"{run.key}: power is required, but its GPUs are not known or have no meter")
-    if unknown or (engine.name == "emulator" and not required):
-        yield None
-        return
-    env = {**os.environ, **engine.env}
-    async with metered(vendor, run.parallel.gpus, env, attempt.power, attempt.power_log, required=required) as power:
-        await power.idle(work.sweep.idle_power_s, attempt.idle_bare)
-        yield power
-
-
 async def _measure_point(
     work: _Work, server: Server, attempt: int, stream: PromptStream, point: Point, power: Session | None
 ) -> str | None:
@@ -236,18 +231,19 @@ async def _measure_point(
     window = window_spec(work.sweep, power.metering if power else None)
     stop = StopRule(point.concurrency, window, work.sweep.target_half_width_pct)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    measured = await load.measure(
+    clock = Dilation(work.speed)
+    seen = await load.measure(
         server.engine,
         server.endpoint,
         point,
         stream,
-        stop,
+        clock.rule(stop),
         died=server.died,
         eos_ids=frozenset(point.run.model.eos_token_ids),
         on_progress=lambda now: work.progress.measuring(
             point,
             elapsed_s=now.elapsed_s,
-            expected_s=stop.expected_s,
+            expected_s=stop.expected_s / work.speed,
             in_flight=now.in_flight,
             finished=now.finished,
             output_tokens=now.output_tokens,
@@ -257,8 +253,9 @@ async def _measure_point(
         shards=shards_for(chunks_s(point.run, work.sweep, point.concurrency), len(os.sched_getaffinity(0))),
     )
     if work.around:
-        await work.around.may_save(measured.aborted)
-    metering = await _keep_power(work.files(point), measured, power)
+        await work.around.may_save(seen.aborted)
+    measured = clock.measurement(seen)
+    metering = await keep_power(work.files(point), measured, power)
     facts = Measured(
         attempt=attempt,
         started=started,
@@ -268,6 +265,7 @@ async def _measure_point(
         counter_failures=measured.counter_failures,
         metering=metering,
         power_required=work.power_required,
+        speed=work.speed,
     )
     _save(work.files(point), measured, facts)
     _score(work, point)
@@ -279,14 +277,6 @@ def _processes_of(work: _Work, server: Server) -> frozenset[int] | None:
         return work.around.server_processes()
     leader = server.endpoint.pid
     return None if leader is None else frozenset(processes.session_members(leader))
-
-
-async def _keep_power(files: PointDir, measured: load.Measurement, power: Session | None) -> Metering | None:
-    if power is None or not power.reads:
-        return None if power is None else power.metering
-    with atomic(files.power) as partial_file:
-        await power.keep(partial_file, measured.started_ns, measured.stopped_ns)
-    return await power.keep_beside(files.path, measured.started_ns, measured.stopped_ns)
 
 
 def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:

@@ -67,20 +67,30 @@ def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
     """
     if run.engine.name != "emulator":
         raise UserError(f"--virtual: {run.engine.name} is a real engine; add --engine emulator")
-    engine, name = engine_named("emulator"), f"{run.key}-{launch}"
+    name = f"{run.key}-{launch}"
+    argv = _command_line(run, name)
+    asked = settings(argv)
+    if asked.faults or asked.speed != 1.0:
+        raise UserError("--virtual: faults and a speed need a server; leave them out of engine.args")
+    shown = ["<served-name>" if word == name else word for word in argv]
+    write_json(attempt.argv, {"argv": shown, "env": {}, "stamps": list(engine_named("emulator").stamps(run))})
+    write_json(attempt.provenance, {"engine_version": VERSION, "node": NODE})
+    return Launch(run, asked)
+
+
+def settings_of(run: Run) -> Settings:
+    """What an emulator of a Run would be started with."""
+    return settings(_command_line(run, run.key))
+
+
+def _command_line(run: Run, name: str) -> list[str]:
+    engine = engine_named("emulator")
     parts = (
         engine.common_args(run, host="127.0.0.1", port=1, served_name=name),
         engine.mtp_args(run.mtp),
         engine.derived_args(run),
     )
-    argv = [word for part in parts for word in part.args]
-    asked = settings(argv)
-    if asked.faults or asked.speed != 1.0:
-        raise UserError("--virtual: faults and a speed need a server; leave them out of engine.args")
-    shown = ["<served-name>" if word == name else word for word in argv]
-    write_json(attempt.argv, {"argv": shown, "env": {}, "stamps": list(engine.stamps(run))})
-    write_json(attempt.provenance, {"engine_version": VERSION, "node": NODE})
-    return Launch(run, asked)
+    return [word for part in parts for word in part.args]
 
 
 def facts(sweep: Sweep, attempt: AttemptDir) -> Measured:

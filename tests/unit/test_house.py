@@ -14,8 +14,8 @@ HARNESS = (
     {"spec", "records", "samplefile", "hold"},
     {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
-    {"accuracy", "ladder", "load", "now", "plan", "prefetch", "progress", "settle", "surroundings"},
-    {"scoring", "status", "sweep", "virtual", "doctor"},
+    {"accuracy", "ladder", "load", "metering", "now", "plan", "prefetch", "progress", "settle", "surroundings"},
+    {"scoring", "status", "sweep", "virtual", "dilation", "doctor"},
     {"slurm"},
     {"cli"},
 )
