@@ -1,8 +1,8 @@
-"""How far an arm's numbers would have moved had it been measured again: launches resampled, then time blocks.
+"""How far an arm's numbers would have moved had it been measured again: launches resampled, or one launch's blocks.
 
-Every series of a block is drawn together, so that what ties interactivity to throughput stays tied, and one launch is
-drawn for all concurrencies at once, because one server measured them. The knots of a curve stay where they are. Knows
-one arm at a time; two arms meet in `contrast`.
+Every series of a launch or block is drawn together, so that what ties interactivity to throughput stays tied, and one
+launch is drawn for all concurrencies at once, because one server measured them. The knots of a curve stay where they
+are. Knows one arm at a time; two arms meet in `contrast`.
 """
 
 import math
@@ -17,8 +17,9 @@ from analysis.curve import Curve
 from analysis.pairs import Level
 from analysis.recorded import SERIES, LaunchSpread
 from analysis.rows import OUTPUT, Row, Y
+from harness import stats
 from harness.front import falling
-from harness.stats import DRAWS, effective, launch_picks, t_quantile, two_level_means
+from harness.stats import DRAWS, effective, t_quantile
 
 Float = NDArray[np.float64]
 
@@ -83,7 +84,7 @@ def spread(curve: Curve, recorded: LaunchSpread | None = None, draws: int = DRAW
         recorded: how far launches of the system differ, for levels that have one.
         draws: how many twins.
     """
-    fewest = min((resampled(level, recorded) for level in curve.knots), key=lambda found: found.worth)
+    fewest = min((rests_on(level, recorded) for level in curve.knots), key=lambda found: found.worth)
     if fewest.pool < 2:
         return Spread(curve, None, fewest)
     logs = np.stack([level_draws(level, recorded, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
@@ -93,21 +94,19 @@ def spread(curve: Curve, recorded: LaunchSpread | None = None, draws: int = DRAW
 
 def level_errors(level: Level, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> dict[str, Error | None]:
     """Error of each series at one level itself, where no curve is needed."""
-    found = resampled(level, recorded)
+    found = rests_on(level, recorded)
     if found.pool < 2:
         return dict.fromkeys(SERIES)
     return dict(zip(SERIES, _errors(level_draws(level, recorded, draws), found), strict=True))
 
 
-def resampled(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
+def rests_on(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
     """What an interval at one level rests on."""
-    if len(level.rows) > 1:
-        return Resampled(len(level.rows), len(level.rows))
-    blocks = _blocks(level.rows[0])
-    pool = blocks.shape[1]
-    if pool < 2:
+    values = _units(level)
+    pool = values.shape[1]
+    if len(level.rows) > 1 or pool < 2:
         return Resampled(pool, pool)
-    worth = min(effective(series) for series in blocks if np.isfinite(series).all())
+    worth = min(effective(series) for series in values if np.isfinite(series).all())
     return Resampled(pool, worth if recorded is None else min(worth, recorded.freedom + 1))
 
 
@@ -115,43 +114,57 @@ def resampled(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
 def level_draws(level: Level, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> Float:
     """Resampled ln of every series at one level, shape (draws, series); NaN for a series that the level lacks.
 
-    An only launch is moved as recorded launches lie, by the same one at every level. Kept, because Off's levels answer
-    for every MTP arm.
+    They scatter as the level's own would, had it been measured again. Launches are drawn by the same draws at every
+    level; an only launch is moved as recorded ones lie, by the same one at every level. Kept, because Off's levels
+    answer for every MTP arm.
     """
-    picks = launch_picks(len(level.rows), draws)
-    means = two_level_means([_blocks(row) for row in level.rows], picks, seed=level.concurrency)
+    values = _units(level)
+    seed = level.concurrency if len(level.rows) == 1 else 0
+    counts = stats.resampled(values.shape[1], draws, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        logs: Float = np.log(means)
+        centre = np.log(values.mean(axis=1))
+    logs: Float = centre + counts @ _relative(values, by_blocks=len(level.rows) == 1).T / values.shape[1]
     if recorded is not None and len(level.rows) == 1:
-        logs = logs + recorded.deviations[launch_picks(len(recorded.deviations), draws)[:, 0]]
+        logs = logs + recorded.deviations[np.random.default_rng(0).integers(0, len(recorded.deviations), draws)]
     logs.setflags(write=False)
     return logs
 
 
-def _blocks(row: Row) -> Float:
-    """A launch's series block by block, shape (series, blocks), moved so that their mean is the row's own number.
-
-    A row without blocks is one block. Where neighbours are alike, noise that outlasts a block would pass for precision:
-    the blocks' deviations are widened to what as many independent ones would show.
-    """
-    whole = np.array([[math.nan if (value := row.number(name)) is None else value] for name in SERIES])
-    series = [row.series(name) for name in SERIES]
+def _units(level: Level) -> Float:
+    """What is drawn, shape (series, units): launches, or an only launch's blocks about the level's own number."""
+    whole = np.array([[_known(row, name) for row in level.rows] for name in SERIES])
+    series = [level.rows[0].series(name) for name in SERIES]
     lengths = {len(values) for values in series}
-    if len(lengths) > 1 or lengths <= {0, 1}:
+    if len(level.rows) > 1 or len(lengths) > 1 or lengths <= {0, 1}:
         return whole
     blocks = np.array(series)
-    widening = np.array([[math.sqrt(len(values) / effective(values))] for values in blocks])
-    moved: Float = (blocks - blocks.mean(axis=1, keepdims=True)) * widening + whole
+    moved: Float = blocks - blocks.mean(axis=1, keepdims=True) + whole
     return moved
 
 
+def _known(row: Row, name: str) -> float:
+    value = row.number(name)
+    return math.nan if value is None else value
+
+
+def _relative(values: Float, *, by_blocks: bool) -> Float:
+    """Deviations relative to the mean: what its logarithm moves by, finite however far launches are apart.
+
+    So wide that the mean of as many drawn at random has the standard error of their mean: a bootstrap of few units is
+    narrow, and it takes blocks for independent (see `stats.t_interval`).
+    """
+    worth = np.array([effective(series) if by_blocks else len(series) for series in values])
+    deviations: Float = values / values.mean(axis=1, keepdims=True) - 1
+    widening = np.sqrt(values.shape[1] / (worth - 1))
+    wide: Float = deviations * widening[:, None]
+    return wide
+
+
 def _errors(logs: Float, found: Resampled) -> list[Error | None]:
-    """Standard error of each column of draws, corrected for the bootstrap's narrowness at few units."""
+    """Standard error of each column of draws."""
     known = np.isfinite(logs)
     enough = known.mean(axis=0) > 0.5
     deviation = np.array([column[ok].std() if ok.any() else np.nan for column, ok in zip(logs.T, known.T, strict=True)])
-    correction = math.sqrt(found.pool / (found.pool - 1))
     return [
-        Error(float(d) * correction, found.worth) if ok and np.isfinite(d) else None
-        for d, ok in zip(deviation, enough, strict=True)
+        Error(float(d), found.worth) if ok and np.isfinite(d) else None for d, ok in zip(deviation, enough, strict=True)
     ]

@@ -1,17 +1,21 @@
 """How often the comparison's 95 % intervals hold the truth, over seeded repeats on the emulator in virtual time.
 
-    python scripts/benchmarks/comparison_coverage.py [figures.json] [repeats]
+    python scripts/benchmarks/comparison_coverage.py [figures.json] [repeats] [rows.jsonl]
 
 Each repeat measures both arms anew (three launches of each, with noise on the emulated server's step times that lasts
 two seconds at a time) and compares them with one, two and all three of its launches, with and without a speed of each
 launch's own; a single launch also with a spread recorded from six launches of other repeats. The truth is the same
 curve through long runs without noise: what is tested is the interval, not the interpolation. Goal: 90 to 99 %.
+
+What was simulated is kept in `rows.jsonl` and never simulated again, so an interrupted run goes on, and a change of the
+statistics is judged on the same rows in a few minutes.
 """
 
 import json
+import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -192,11 +196,27 @@ def _held(sd: float, launches: str, place: str, truth: float, said: Sequence[Map
     }
 
 
+def simulated(count: int, kept: Path | None) -> Iterator[list[Flat]]:
+    """The truth's rows, then those of each repeat; what is not kept yet is simulated and kept."""
+    known = kept.read_text().splitlines() if kept is not None and kept.exists() else []
+    yield from map(json.loads, known[: count + 1])
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        if not known:
+            yield _keep(list(pool.map(truth, points())), kept)
+        for rows in pool.map(repeat, range(max(0, len(known) - 1), count)):
+            yield _keep(rows, kept)
+
+
+def _keep(rows: list[Flat], kept: Path | None) -> list[Flat]:
+    if kept is not None:
+        with kept.open("a") as file:
+            file.write(json.dumps(rows) + "\n")
+    return rows
+
+
 def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    with ProcessPoolExecutor() as pool:
-        true_rows = list(pool.map(truth, points()))
-        repeats = list(pool.map(repeat, range(count)))
+    true_rows, *repeats = simulated(count, Path(sys.argv[3]) if len(sys.argv) > 3 else None)
     at = asked_at(true_rows)
     found = coverage(repeats, ratios(true_rows, at), at)
     print("launch sd  launches     place              truth   covered  half-width  goal 90 to 99 %")

@@ -82,10 +82,9 @@ def of_launches(repeats: int) -> Iterator[dict[str, object]]:
                 hits = []
                 for seed in range(repeats):
                     rng = np.random.default_rng([seed, launches])
-                    data = [draw(rng)[None, :] + launch_sd * rng.standard_normal() for _ in range(launches)]
-                    draws = stats.two_level_means(data, stats.launch_picks(launches, draws=500))[:, 0]
-                    mean = float(np.mean([launch.mean() for launch in data]))
-                    hits.append(held(stats.t_interval(mean, draws, launches, launches)))
+                    means = np.array([(draw(rng) + launch_sd * rng.standard_normal()).mean() for _ in range(launches)])
+                    draws = stats.resampled(launches) @ means / launches
+                    hits.append(held(stats.t_interval(float(means.mean()), draws, launches, launches)))
                 yield {
                     "of": f"launches, {launch_sd:.2g} % apart",
                     "noise": f"AR(1), r = {r:g}",

@@ -33,6 +33,18 @@ def test_noise_that_outlasts_a_block_is_covered(lasts):
     assert 0.92 <= share_covered(interval, 100)
 
 
+@pytest.mark.parametrize(("r", "at_least"), [(0.3, 0.92), (0.6, 0.88), (0.8, 0.84)])
+@pytest.mark.parametrize("blocks", [10, 20])
+def test_noise_that_fades_slowly_is_covered(blocks, r, at_least):
+    def interval(rng):
+        values = [rng.normal(0, 1)]
+        while len(values) < blocks:
+            values.append(r * values[-1] + rng.normal(0, (1 - r * r) ** 0.5))
+        return stats.mean_interval(values)
+
+    assert at_least <= share_covered(interval, 0) <= 0.99
+
+
 @pytest.mark.parametrize("blocks", [10, 30])
 def test_a_median_of_requests_is_covered(blocks):
     def interval(rng):
@@ -57,13 +69,14 @@ def test_a_ratio_of_sums_is_covered():
     assert 0.92 <= share_covered(interval, 1.8) <= 0.99
 
 
-@pytest.mark.parametrize("launches", [3, 5])
-def test_a_mean_over_launches_is_covered(launches):
+@pytest.mark.parametrize("apart", [0, 15])
+@pytest.mark.parametrize("launches", [2, 3, 5])
+def test_a_mean_over_launches_is_covered_however_far_they_are_apart(launches, apart):
     def interval(rng):
-        # Launches differ by 15 %, blocks of one launch by 3 %.
-        data = [rng.normal(100 + rng.normal(0, 15), 3, (1, 12)) for _ in range(launches)]
-        draws = stats.two_level_means(data, stats.launch_picks(launches))[:, 0]
-        return stats.t_interval(float(np.mean([d.mean() for d in data])), draws, launches, launches)
+        # Blocks of one launch differ by 3 %.
+        means = np.array([rng.normal(100 + rng.normal(0, apart), 3, 12).mean() for _ in range(launches)])
+        draws = stats.resampled(launches, draws=500) @ means / launches
+        return stats.t_interval(float(means.mean()), draws, launches, launches)
 
     assert 0.92 <= share_covered(interval, 100) <= 0.985
 

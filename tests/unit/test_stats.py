@@ -111,22 +111,6 @@ def test_a_histograms_quantile_lies_between_the_two_middle_ranks():
     assert stats.weighted_quantile(np.empty(0), np.empty(0), 0.5) is None
 
 
-def test_launches_are_drawn_first_then_blocks_within_each_and_series_together():
-    # Two launches that never overlap; in each the second series is the first times ten, block by block.
-    one = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
-    two = np.array([[101.0, 102.0], [1010.0, 1020.0]])
-    picks = np.array([[0, 0], [1, 1], [0, 1]] * 2000)
-    means = stats.two_level_means([one, two], picks, seed=5)
-
-    assert (6000, 2) == means.shape
-    assert means[:, 1].tolist() == pytest.approx((10 * means[:, 0]).tolist())
-    assert 2.0 == pytest.approx(means[0::3, 0].mean(), abs=0.05)
-    assert 101.5 == pytest.approx(means[1::3, 0].mean(), abs=0.05)
-    assert 51.75 == pytest.approx(means[2::3, 0].mean(), abs=0.05)
-    # Variance of a mean of 3 drawn blocks is (2/3)/3, and two picks of one launch halve it.
-    assert 1 / 9 == pytest.approx(means[0::3, 0].var(), rel=0.1)
-
-
 def noisy(level, rng, scale=1.0):
     return level + rng.normal(0, scale, len(level))
 
