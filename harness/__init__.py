@@ -1,15 +1,15 @@
 """mtpbench's measuring half: from one YAML file to points on disk.
 
-A `Sweep` (what one file asks for) expands to `Run`s (one server launch each), a Run to `Point`s (one concurrency of
-one launch). `server` starts the engine, `load` holds the users' requests in flight and keeps raw samples, `rundir`
+A `Sweep` (what one file asks for) expands to `Run`s (one server launch each), a Run to `Point`s (one load on one
+launch). `server` starts the engine, `load` holds the users' requests in flight and keeps raw samples, `rundir`
 saves them before anything is computed, `metrics` scores a Window of them into a `PointResult`: one line of
 `points.jsonl`. The package `analysis` reads those lines.
 
 Imports point down only; a module may import those of lower floors:
 
     0  errors units stats front paths arguments
-    1  spec records samplefile hold
-    2  metrics engines corpus prompts launch emulator power
+    1  spec records samplefile hold trace
+    2  metrics engines corpus prompts arrivals launch emulator power
     3  config rundir provenance checks server
     4  accuracy ladder load metering now plan prefetch progress settle surroundings
     5  dilation scoring status sweep virtual doctor

@@ -79,7 +79,7 @@ def check(sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help=
         except ConfigError as error:
             faults.append(str(error))
         else:
-            points = len(sweep.all_runs()) * len(sweep.concurrencies) * sweep.launches
+            points = len(sweep.all_runs()) * sweep.loads * sweep.launches
             print(f"{path}: good; {len(sweep.all_runs())} runs, {points} points")
     if faults:
         raise ConfigError("\n".join(faults))

@@ -26,10 +26,11 @@ class RequestSample(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         index: place in the prompt stream; the same index is the same prompt in both arms. Starters, the uncounted
             first request of each slot, have negative indices.
-        slot: which of the N users sent it.
+        slot: which of the N users sent it; in open loop each request is a user of its own, named by its index.
         starter: a slot's first request, of residual-life length: never counted in latencies.
         prompt_hash: 16 hex digits over the prompt's token ids.
         isl, osl: tokens asked for.
+        due_ns: when it was to be sent; None in closed loop, where nothing is due before the last request has ended.
         sent_ns: just before the request was written to the socket.
         chunk_ns: arrival of each chunk that raised the token count.
         chunk_tokens: cumulative completion tokens by the engine's usage, one for each chunk.
@@ -51,6 +52,7 @@ class RequestSample(msgspec.Struct, frozen=True, kw_only=True):
     prompt_hash: str
     isl: int
     osl: int
+    due_ns: int | None = None
     sent_ns: int
     chunk_ns: Int64
     chunk_tokens: Int32
@@ -73,7 +75,7 @@ class Samples:
     Attributes:
         chunk_ns, chunk_tokens: shape (chunks,), all requests' chunks one after the other.
         offsets: shape (requests + 1,); request i owns chunks offsets[i]:offsets[i + 1].
-        prompt_tokens, completion_tokens, eos_at, drafts, accepted_drafts: -1 stands for None.
+        due_ns, prompt_tokens, completion_tokens, eos_at, drafts, accepted_drafts: -1 stands for None.
         error: shape (requests,), object; "" stands for None.
     """
 
@@ -83,6 +85,7 @@ class Samples:
     prompt_hash: NDArray[np.object_]
     isl: Int32
     osl: Int32
+    due_ns: Int64
     sent_ns: Int64
     end_ns: Int64
     chunk_ns: Int64
@@ -103,7 +106,7 @@ class Samples:
 
 
 PER_REQUEST: Mapping[str, type] = {
-    **dict.fromkeys(("index", "sent_ns", "end_ns"), np.int64),
+    **dict.fromkeys(("index", "due_ns", "sent_ns", "end_ns"), np.int64),
     **dict.fromkeys(("slot", "isl", "osl", "prompt_tokens", "completion_tokens"), np.int32),
     **dict.fromkeys(("eos_at", "drafts", "accepted_drafts"), np.int32),
     **dict.fromkeys(("starter", "reconnected"), np.bool_),

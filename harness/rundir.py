@@ -5,7 +5,8 @@
         points.jsonl                       every point's row, built from the point.json files
         <run key>/run.json
         <run key>/attempt-<n>/             one start of the server: server.log, argv.json, ...
-        <run key>/c<N>-l<n>/               one point: engine.jsonl, power.jsonl, requests.parquet, point.json
+        <run key>/c<N>-l<n>/               one point: engine.jsonl, power.jsonl, requests.parquet, point.json;
+                                           in open loop r<rate>-l<n>
 
 A file appears by rename, complete, or not at all. `requests.parquet` is the last raw file of a point and `point.json`
 the last of all: a point is measured when the first exists, done when the second does. Knows nothing of what stands
@@ -27,7 +28,7 @@ from harness.hold import hold
 
 _PARTIAL = ".partial"
 _HELD = ".held"
-_POINT = re.compile(r"c(\d+)-l(\d+)")
+_POINT = re.compile(r"[cr](\d+(?:\.\d+)?)-l(\d+)")
 _ATTEMPT = re.compile(r"attempt-(\d+)")
 
 
@@ -212,9 +213,9 @@ class RunDir:
         return PointDir(self.path / folder)
 
     def points(self) -> list[PointDir]:
-        """Points that have a folder, in order of launch, then concurrency."""
-        found = [path for path in self.path.glob("c*-l*") if _POINT.fullmatch(path.name)]
-        return [PointDir(path) for path in sorted(found, key=_launch_then_concurrency)]
+        """Points that have a folder, in order of launch, then load."""
+        found = [path for path in self.path.glob("[cr]*-l*") if _POINT.fullmatch(path.name)]
+        return [PointDir(path) for path in sorted(found, key=_launch_then_load)]
 
     def attempt(self, number: int) -> AttemptDir:
         """One start of the server."""
@@ -268,7 +269,7 @@ class SweepDir:
         return [RunDir(path.parent) for path in sorted(self.path.glob("*/run.json"))]
 
     def done(self) -> list[PointDir]:
-        """Points that are measured and scored, by Run, launch and concurrency."""
+        """Points that are measured and scored, by Run, launch and load."""
         return [point for run in self.runs() for point in run.points() if point.done]
 
     @contextmanager
@@ -329,9 +330,9 @@ def _difference(there: str, asked: str) -> str:
     return "\n".join(lines)
 
 
-def _launch_then_concurrency(path: Path) -> tuple[int, int]:
+def _launch_then_load(path: Path) -> tuple[int, float]:
     match = _POINT.fullmatch(path.name)
-    return (int(match[2]), int(match[1])) if match else (0, 0)
+    return (int(match[2]), float(match[1])) if match else (0, 0.0)
 
 
 def _number(pattern: re.Pattern[str], path: Path) -> int:

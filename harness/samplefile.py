@@ -24,7 +24,9 @@ Column = NDArray[Any]
 Integers = NDArray[np.signedinteger[Any]]
 
 CHUNKS_PER_GROUP = 1_000_000
-_ADDED = ("drafts", "accepted_drafts")  # not in every file of this schema: -1, None, where they are missing
+_ADDED = ("drafts", "accepted_drafts")
+_OPEN_LOOP = ("due_ns",)
+_OFTEN_ABSENT = (*_ADDED, *_OPEN_LOOP)  # not in every file of this schema: -1, None, where they are missing
 _LISTS = (("chunk_ns", np.int64), ("chunk_tokens", np.int32))
 _SMALL_SETS = [
     "slot",
@@ -57,13 +59,14 @@ def write_samples(
     """
     import pyarrow.parquet as pq
 
-    schema = _schema({"schema": SCHEMA, **(meta or {})})
+    columns = _columns(samples)
+    schema = _schema(columns, {"schema": SCHEMA, **(meta or {})})
     with pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         use_dictionary=_SMALL_SETS,  # type: ignore[arg-type] # the stub knows only bool
-        column_encoding=dict.fromkeys(_PACKED, "DELTA_BINARY_PACKED"),
+        column_encoding=dict.fromkeys([*_PACKED, *(set(_OPEN_LOOP) & columns.keys())], "DELTA_BINARY_PACKED"),
     ) as writer:
         for first, last in _groups(samples.offsets, chunks_per_group):
             writer.write_table(_table(rows(samples, first, last), schema))
@@ -128,13 +131,19 @@ def _groups(offsets: Int64, most: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _schema(meta: Mapping[str, object]) -> "pa.Schema":
+def _columns(samples: Samples) -> dict[str, type]:
+    """What has one value a request; nothing is due in a closed loop, and its files know no such column."""
+    absent = () if (samples.due_ns >= 0).any() else _OPEN_LOOP
+    return {name: dtype for name, dtype in PER_REQUEST.items() if name not in absent}
+
+
+def _schema(columns: Mapping[str, type], meta: Mapping[str, object]) -> "pa.Schema":
     import pyarrow as pa
 
     def arrow(dtype: type) -> "pa.DataType":
         return pa.string() if dtype is np.object_ else pa.from_numpy_dtype(np.dtype(dtype))
 
-    flat = [pa.field(name, arrow(dtype)) for name, dtype in PER_REQUEST.items()]
+    flat = [pa.field(name, arrow(dtype)) for name, dtype in columns.items()]
     lists = [pa.field(name, pa.list_(pa.field("element", arrow(dtype)))) for name, dtype in _LISTS]
     return pa.schema([*flat, *lists], metadata={"mtpbench": json.dumps(dict(meta), allow_nan=False)})
 
@@ -147,7 +156,7 @@ def _table(samples: Samples, schema: "pa.Schema") -> "pa.Table":
         return pa.ListArray.from_arrays(offsets, values, type=schema.field(name).type)
 
     offsets: Any = pa.array(samples.offsets.astype(np.int32))
-    flat = [pa.array(getattr(samples, name), schema.field(name).type) for name, _ in PER_REQUEST.items()]
+    flat = [pa.array(getattr(samples, name), schema.field(name).type) for name in PER_REQUEST if name in schema.names]
     zeros = np.zeros(len(samples), np.int32)
     lists = [
         chunks(_differences(samples.chunk_ns, samples.offsets, samples.sent_ns), "chunk_ns"),
@@ -163,7 +172,7 @@ def _samples(table: "pa.Table") -> Samples:
         for name, dtype in PER_REQUEST.items()
         if name in columns
     }
-    flat |= {name: np.full(len(table), -1, np.int32) for name in _ADDED if name not in columns}
+    flat |= {name: np.full(len(table), -1, PER_REQUEST[name]) for name in _OFTEN_ABSENT if name not in columns}
     times, tokens = columns["chunk_ns"], columns["chunk_tokens"]
     offsets = times.offsets.to_numpy().astype(np.int64)
     zeros = np.zeros(len(offsets) - 1, np.int32)

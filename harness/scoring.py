@@ -86,6 +86,7 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
     window = steady.find(
         batches,
         concurrency=point.concurrency,
+        rate=point.rate,
         spec=window_spec(sweep, facts.metering),
         target_pct=sweep.target_half_width_pct,
     )
@@ -221,6 +222,11 @@ def _stamps(sweep: Sweep, attempt: AttemptDir, facts: Measured) -> tuple[str, ..
     return (*recorded, *hurried, *(("demo",) if sweep.demo else ()))
 
 
+def _open_loop(point: Point) -> Mapping[str, object]:
+    """What names the load of an open loop; no fields in a closed one."""
+    return {} if point.arrivals is None else {"rate": point.rate, "arrivals": point.arrivals.label}
+
+
 def _identity(sweep: Sweep, point: Point, facts: Measured, attempt: AttemptDir) -> Mapping[str, object]:
     run, workload = point.run, point.workload
     provenance = read_json(attempt.provenance)
@@ -241,6 +247,7 @@ def _identity(sweep: Sweep, point: Point, facts: Measured, attempt: AttemptDir) 
         "isl": workload.isl,
         "osl": workload.osl,
         "concurrency": point.concurrency,
+        **_open_loop(point),
         "launch": point.launch,
         "attempt": facts.attempt,
         "node": provenance.get("node"),

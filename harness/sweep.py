@@ -168,7 +168,8 @@ def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
     attempt = folder.new_attempt()
     started = virtual.started(run, launch, attempt)
     while point := work.next_of(run, launch):
-        _save(work.files(point), started.observe(work.sweep, point), virtual.facts(work.sweep, attempt))
+        seen = started.observe(work.sweep, point)
+        _save(work.files(point), seen, virtual.facts(work.sweep, attempt, seen.aborted))
         _score(work, point)
 
 
@@ -229,7 +230,7 @@ async def _measure_point(
 ) -> str | None:
     """Measure, save raw, score, show; why the load was given up, if it was."""
     window = window_spec(work.sweep, power.metering if power else None)
-    stop = StopRule(point.concurrency, window, work.sweep.target_half_width_pct)
+    stop = StopRule(point.concurrency, window, work.sweep.target_half_width_pct, rate=point.rate)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = Dilation(work.speed)
     seen = await load.measure(
@@ -250,7 +251,7 @@ async def _measure_point(
         ),
         on_reading=work.progress.counters,
         client=work.sweep.client,
-        shards=shards_for(chunks_s(point.run, work.sweep, point.concurrency), len(os.sched_getaffinity(0))),
+        shards=shards_for(chunks_s(point, work.sweep), len(os.sched_getaffinity(0))),
     )
     if work.around:
         await work.around.may_save(seen.aborted)

@@ -8,14 +8,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
+from harness.arrivals import most_in_flight, schedule_s
 from harness.emulator.command import settings
 from harness.emulator.settings import VERSION, Settings
-from harness.emulator.study import closed_loop
+from harness.emulator.study import Observed, Stop, closed_loop, open_loop
 from harness.engines import engine_named
 from harness.errors import UserError
 from harness.load import Measurement
 from harness.load.steady import StopRule
+from harness.metrics.requests import CUT_OFF
 from harness.records import ClientHealth
 from harness.rundir import AttemptDir, write_json
 from harness.scoring import Measured
@@ -37,26 +40,39 @@ class Launch:
 
     def observe(self, sweep: Sweep, point: Point) -> Measurement:
         """The point as its load generator would have recorded it, stopped by the same rule."""
-        rule = StopRule(point.concurrency, sweep.window, sweep.target_half_width_pct)
-        workload = point.workload
-        seen = closed_loop(
-            self.asked.profile,
-            concurrency=point.concurrency,
-            isl=workload.isl,
-            osl=workload.osl,
-            duration_s=SLOWEST_S,
-            speculation=self.asked.speculation,
-            limits=self.asked.limits,
-            stop=rule.look,
-            seed=self.asked.seed + point.concurrency,
-        )
+        rule = StopRule(point.concurrency, sweep.window, sweep.target_half_width_pct, rate=point.rate)
+        seen = self._seen(point, rule.look)
         return Measurement(
             samples=seen.samples,
             counters=seen.counters,
             health=PERFECT,
             started_ns=seen.counters[0].t_ns,
             stopped_ns=seen.counters[-1].t_ns,
+            aborted="overloaded" if point.rate is not None and _backlog(seen) > most_in_flight(point.run) else None,
         )
+
+    def _seen(self, point: Point, stop: Stop) -> Observed:
+        asked, workload = self.asked, point.workload
+        loop = (
+            partial(open_loop, due_s=schedule_s(point), most=most_in_flight(point.run))
+            if point.concurrency is None
+            else partial(closed_loop, concurrency=point.concurrency)
+        )
+        return loop(
+            asked.profile,
+            isl=workload.isl,
+            osl=workload.osl,
+            duration_s=SLOWEST_S,
+            speculation=asked.speculation,
+            limits=asked.limits,
+            stop=stop,
+            seed=asked.seed + (point.concurrency or round(1000 * point.level)),
+        )
+
+
+def _backlog(seen: Observed) -> int:
+    """Requests in flight at the end."""
+    return int((seen.samples.error == CUT_OFF).sum())
 
 
 def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
@@ -93,12 +109,13 @@ def _command_line(run: Run, name: str) -> list[str]:
     return [word for part in parts for word in part.args]
 
 
-def facts(sweep: Sweep, attempt: AttemptDir) -> Measured:
+def facts(sweep: Sweep, attempt: AttemptDir, aborted: str | None) -> Measured:
     """What stands beside the samples: prompts of a length, no text."""
     said = json.dumps({"virtual": True, "workload": sweep.workload.model_dump(mode="json")}, sort_keys=True)
     return Measured(
         attempt=attempt.number,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        aborted=aborted,
         prompts={"hash": hashlib.sha256(said.encode()).hexdigest()[:16], "virtual": True},
         health=PERFECT,
     )

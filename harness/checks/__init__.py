@@ -155,6 +155,12 @@ CHECKS: Mapping[str, Check] = {
             "neighbours).",
         ),
         _invalid(
+            "overloaded",
+            find.overloaded,
+            "Requests came faster than the server answers: its backlog and every latency grow for as long as one "
+            "measures, and mean nothing; lower the rate.",
+        ),
+        _invalid(
             "window_too_short",
             find.window_too_short,
             "The steady part holds fewer than 10 request times: raise window.max_s, or take a shorter OSL.",

@@ -23,6 +23,8 @@ BUSY_SHARE = 0.8
 CAPPED_SHARE = 0.01
 SEVERAL_SHARE = 0.01
 LATE_S = 0.01
+SENT_LATE_S = 0.05
+BACKLOG_SHARE = 0.01
 CLOCK_MOVED_S = 1e-4
 GOLDEN_EXCESS = 1.15  # random text without a template gave 3.55 instead of 2.50: InferenceX pull request 649
 
@@ -37,7 +39,7 @@ class Evidence:
         configuration: what the server reported of itself; None where it can't be asked.
         prompt_hash, expected_prompt_hash: of this point's prompt stream, and of the sweep's other points; None where
             there is no other yet.
-        aborted: why the load was given up: `server_died`, `failed_requests`.
+        aborted: why the load was given up: `server_died`, `failed_requests`, `overloaded`.
         health: how the load's own process kept up; None where it was not watched.
         power: what the GPUs drew; None where nothing was to measure it.
         answers_differ: how far MTP's answers are from Off's, where they are further than chance explains.
@@ -143,10 +145,23 @@ def client_bound(evidence: Evidence) -> str | None:
     return "; ".join(_client_faults(evidence)) or None
 
 
+def overloaded(evidence: Evidence) -> str | None:
+    """Requests that come faster than the server answers; a backlog that may be chance is none."""
+    if evidence.aborted == "overloaded":
+        return "more requests were in flight than the server works off, and the load was given up"
+    growth = evidence.score.estimates.get("backlog_growth")
+    if growth is None or growth.value is None or growth.lo is None or growth.lo <= BACKLOG_SHARE:
+        return None
+    return f"{100 * growth.value:.1f} % of the requests piled up (at least {100 * growth.lo:.1f} %)"
+
+
 def _client_faults(evidence: Evidence) -> Iterator[str]:
     held, asked = evidence.value("held_concurrency"), evidence.point.concurrency
-    if held is not None and held < HELD_SHARE * asked:
+    if held is not None and asked is not None and held < HELD_SHARE * asked:
         yield f"{held:.2f} of {asked} requests were in flight"
+    sent = evidence.score.estimates.get("send_late_s")
+    if sent is not None and sent.p99 is not None and sent.p99 > SENT_LATE_S:
+        yield f"requests were sent {1e3 * sent.p99:.0f} ms late at the 99th percentile"
     if evidence.health is None:
         return
     if evidence.health.busy > BUSY_SHARE:

@@ -1,11 +1,13 @@
 """What a sweep file may leave out or write short, written out in full. Works on trees; judges nothing.
 
-`mtp: off`, `acceptance: golden`, `concurrency: 8`, `engine: vllm`, and runs that say only where they differ.
+`mtp: off`, `acceptance: golden`, `concurrency: 8`, `rate: 2`, `arrivals: poisson`, `engine: vllm`, and runs that say
+only where they differ.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from harness.config.arrivals import open_loop
 from harness.config.names import FOLDERS, child, located, named, nearest_or_all, with_name
 from harness.config.text import Faults, Node, scalar
 from harness.engines import ENGINES
@@ -19,8 +21,9 @@ OVERSHOOT = 16  # spec.Sweep.context: speculation may run past the last token as
 def written_out(root: Node, faults: Faults) -> Node:
     """A sweep's tree with every name resolved and every shorthand replaced."""
     children = _resolved(with_name(root, root.place.file.stem), faults)
-    for key in {"acceptance", "mtp", "concurrency"} & children.keys():
+    for key in {"acceptance", "mtp", "concurrency", "rate"} & children.keys():
         children[key] = _listed(children[key])
+    children |= open_loop(children, faults)
     draft_tokens = _of_model(children)
     if isinstance(children.get("runs", root).value, list):
         children["runs"] = _runs(children, draft_tokens, faults)

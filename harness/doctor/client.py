@@ -10,6 +10,7 @@ from harness.doctor.finding import Finding, Scene, State, good, warning
 from harness.load import ceiling
 from harness.load.clock import kernel_stamps
 from harness.plan.client import chunks_s, shards_for
+from harness.spec import expand
 
 AREA = "client"
 
@@ -33,7 +34,7 @@ def _needs(scene: Scene, given: float) -> Finding:
     sweep = scene.sweep
     assert sweep is not None
     cores = len(os.sched_getaffinity(0))
-    guesses = [chunks_s(run, sweep, users) for run in sweep.all_runs() for users in sweep.concurrencies]
+    guesses = [chunks_s(point, sweep) for point in expand(sweep)]
     most = max(guesses, key=lambda guess: guess.high or 0.0)
     if most.high is None:
         return Finding(area=AREA, what="the sweep", state=State.NOTE, says=f"no guess of its chunks: {most.reason}")
@@ -41,4 +42,4 @@ def _needs(scene: Scene, given: float) -> Finding:
     says = f"up to {most.high:,.0f} chunks/s, over {shards} of {cores} cores"
     if most.high <= shards * given:
         return good(AREA, "the sweep", says)
-    return warning(AREA, "the sweep", says, "give the harness more cores, or lower the highest concurrency")
+    return warning(AREA, "the sweep", says, "give the harness more cores, or lower the highest load")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.arrivals import most_in_flight
 from harness.spec import Run, Sweep
 
 
@@ -85,8 +86,10 @@ class Scene:
 
     @property
     def most_users(self) -> int | None:
-        """The sweep's highest concurrency."""
-        return max(self.sweep.concurrencies) if self.sweep is not None else None
+        """The sweep's highest concurrency; in open loop, what may be in flight before a point is given up."""
+        if self.sweep is None:
+            return None
+        return max(self.sweep.concurrencies, default=0) or max(map(most_in_flight, self.sweep.all_runs()))
 
     def text(self, path: str) -> str | None:
         """What a file below `root` says, without blanks around it; None where it is not there or may not be read."""

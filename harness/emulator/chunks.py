@@ -10,7 +10,7 @@ ROOM = 1024
 
 
 class Chunks:
-    """The table; a slot has one request at a time.
+    """The table; a slot has one request at a time, and more slots are added as they are seen.
 
     Attributes:
         steps: steps so far, forgotten ones included.
@@ -28,9 +28,17 @@ class Chunks:
         if row == len(self._ns):
             self._ns = np.concatenate([self._ns, np.empty_like(self._ns)])
             self._tokens = np.concatenate([self._tokens, np.zeros_like(self._tokens)])
+        self._widen(int(deliveries.request.max(initial=0)) + 1)
         self._ns[row] = now_ns
         self._tokens[row, deliveries.request] = deliveries.tokens
         self.steps += 1
+
+    def _widen(self, slots: int) -> None:
+        """See that there are so many slots; where there are more of them, to twice as many as before."""
+        wide = self._tokens.shape[1]
+        if slots > wide:
+            more = max(slots, 2 * wide) - wide
+            self._tokens = np.pad(self._tokens, ((0, 0), (0, more)))
 
     def of(self, slot: int, first_step: int) -> tuple[Int64, Int32]:
         """When a slot was delivered tokens from a step on, and how many it then had."""

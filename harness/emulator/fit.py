@@ -46,6 +46,10 @@ class Measured:
         Raises:
             UserError: it lacks what it would take to know its steps.
         """
+        if row["concurrency"] is None:
+            raise UserError(
+                "a row of an open loop: its batch comes and goes, so it tells no step time; give closed loops"
+            )
         drafts = row["draft_tokens"]
         length = row["acceptance_length"] if drafts else 1.0
         if assumed and drafts is None:

@@ -1,10 +1,10 @@
-"""Load on one server for one point: N users in closed loop, every token stamped, counters beside it.
+"""Load on one server for one point, in closed or in open loop: every token stamped, counters beside it.
 
-`measure` is the one door. Inside: `shard` holds the users in this process, or `workers` a share of them in each of
-several; `jobs` encodes a prompt stream's requests, `pool` holds them in flight, a `client`
-moves their bytes (`kernel_client` with `answer`, `http1` and `clock`; or `aiohttp_client`), `recording` (over `sse`)
-says what they mean, `steady` when to stop, `poll` reads the server's counters, `health` and `quiet` look after the
-client itself. Nothing here starts servers, scores or writes files.
+`measure` is the one door. Inside: `shard` holds the load in this process, or `workers` a share of it in each of
+several; `jobs` encodes a prompt stream's requests, a `pool` holds them in flight (`users` a closed loop's, `schedule`
+an open loop's), a `client` moves their bytes (`kernel_client` with `answer`, `http1` and `clock`; or
+`aiohttp_client`), `recording` (over `sse`) says what they mean, `steady` when to stop, `poll` reads the server's
+counters, `health` and `quiet` look after the client itself. Nothing here starts servers, scores or writes files.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Measurement:
         counters: the server's own, from before the first request to after the last.
         health: how well the client kept up.
         started_ns, stopped_ns: first request; the moment from which on none was sent any more.
-        aborted: None, or why the load was given up: `server_died`, `failed_requests`.
+        aborted: None, or why the load was given up: `server_died`, `failed_requests`, `overloaded`.
         counter_failures: what was said by readings of the counters that failed.
     """
 
@@ -67,12 +67,12 @@ async def measure(
     client: ClientKind = "kernel",
     shards: int = 1,
 ) -> Measurement:
-    """Hold the point's concurrency on a server until the stop rule says so.
+    """Hold the point's load on a server until the stop rule says so.
 
     Args:
         engine: how to word a request and read the counters.
         endpoint: the server.
-        point: concurrency and workload.
+        point: load and workload.
         stream: the prompts; the same one for both arms.
         stop: when to stop.
         died: set when the server's process has ended; the load is then given up at once.
@@ -82,7 +82,7 @@ async def measure(
         drain: let requests in flight run out after the stop, so that counters run from idle to idle.
         stall_s: longest silence within one request.
         client: the transport that is preferred; an endpoint that needs TLS gets aiohttp.
-        shards: processes that share the users; 1 holds them all in this one.
+        shards: processes that share the load; 1 holds them all in this one.
     """
     order = Order(
         engine=engine,

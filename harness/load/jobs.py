@@ -18,6 +18,35 @@ Word = Callable[[Sequence[int], int], dict[str, object]]
 """Prompt ids and output length -> the request's JSON object."""
 
 
+class Ahead:
+    """The stream's requests from `first` on, every `step`-th of them, a few encoded already."""
+
+    def __init__(self, stream: PromptStream, word: Word, first: int, step: int, ready: int = _AHEAD) -> None:
+        self._stream = stream
+        self._word = word
+        self._encoder = msgspec.json.Encoder()
+        self._next, self._step = first, step
+        self._ready = deque(self._make() for _ in range(min(ready, _AHEAD)))
+
+    def take(self) -> tuple[Prompt, bytes]:
+        """The next one; another is made when there is time."""
+        taken = self._ready.popleft() if self._ready else self._make()
+        asyncio.get_running_loop().call_soon(self._top_up)
+        return taken
+
+    def encoded(self, prompt: Prompt) -> tuple[Prompt, bytes]:
+        """A prompt and its request."""
+        return prompt, self._encoder.encode(self._word(prompt.ids, prompt.osl))
+
+    def _top_up(self) -> None:
+        self._ready.append(self._make())
+
+    def _make(self) -> tuple[Prompt, bytes]:
+        prompt = self._stream.request(self._next)
+        self._next += self._step
+        return self.encoded(prompt)
+
+
 class StreamJobs:
     """The stream's requests, handed out in order to whichever slot asks, and one starter a slot.
 
@@ -29,37 +58,36 @@ class StreamJobs:
     """
 
     def __init__(self, stream: PromptStream, word: Word, concurrency: int, slots: range) -> None:
-        self._stream = stream
-        self._word = word
-        self._encoder = msgspec.json.Encoder()
-        self._next, self._step = slots.start, slots.step
-        self._starters = {slot: self._encoded(stream.starter(slot, concurrency)) for slot in slots}
-        self._ready = deque(self._make() for _ in range(min(len(slots), _AHEAD)))
+        self._ahead = Ahead(stream, word, slots.start, slots.step, len(slots))
+        self._starters = {slot: self._ahead.encoded(stream.starter(slot, concurrency)) for slot in slots}
 
     def starter(self, slot: int) -> Job:
-        """See `pool.Jobs`."""
-        prompt, body = self._starters[slot]
-        return _job(prompt, body, slot, starter=True)
+        """See `users.Jobs`."""
+        return _job(*self._starters[slot], slot=slot, starter=True)
 
     def take(self, slot: int) -> Job:
-        """See `pool.Jobs`."""
-        prompt, body = self._ready.popleft() if self._ready else self._make()
-        asyncio.get_running_loop().call_soon(self._top_up)
-        return _job(prompt, body, slot, starter=False)
-
-    def _top_up(self) -> None:
-        self._ready.append(self._make())
-
-    def _make(self) -> tuple[Prompt, bytes]:
-        prompt = self._stream.request(self._next)
-        self._next += self._step
-        return self._encoded(prompt)
-
-    def _encoded(self, prompt: Prompt) -> tuple[Prompt, bytes]:
-        return prompt, self._encoder.encode(self._word(prompt.ids, prompt.osl))
+        """See `users.Jobs`."""
+        return _job(*self._ahead.take(), slot=slot)
 
 
-def _job(prompt: Prompt, body: bytes, slot: int, *, starter: bool) -> Job:
+class DueJobs:
+    """The stream's requests, each for the moment at which it is due.
+
+    Args:
+        stream, word: as of `StreamJobs`.
+        share, shares: takes requests `share`, `share + shares`, ...
+    """
+
+    def __init__(self, stream: PromptStream, word: Word, share: int, shares: int) -> None:
+        self._ahead = Ahead(stream, word, share, shares)
+
+    def take(self, due_ns: int) -> Job:
+        """The next request."""
+        prompt, body = self._ahead.take()
+        return _job(prompt, body, slot=prompt.index, due_ns=due_ns)
+
+
+def _job(prompt: Prompt, body: bytes, *, slot: int, starter: bool = False, due_ns: int | None = None) -> Job:
     return Job(
         index=prompt.index,
         slot=slot,
@@ -68,4 +96,5 @@ def _job(prompt: Prompt, body: bytes, slot: int, *, starter: bool) -> Job:
         isl=len(prompt.ids),
         osl=prompt.osl,
         body=body,
+        due_ns=due_ns,
     )

@@ -1,11 +1,12 @@
-"""Hold N requests in flight until told to stop.
+"""Keep requests in flight until told to stop, whoever decides when each is sent.
 
-N slots, each a user: its next request goes out when its last one has ended. Knows nothing of engines, windows or
-files: takes jobs, a client and a stop rule, gives samples.
+`users` sends in closed loop, `schedule` in open loop. Knows nothing of engines, windows or files: takes jobs, a client
+and a stop rule, gives samples.
 """
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,9 +16,6 @@ from harness.load.recording import Job, Recording
 from harness.records import RequestSample
 
 _LOOK_S = 0.25
-_BACKOFF_S = 0.05
-_LONGEST_BACKOFF_S = 1.0
-_FAILURES_PER_SLOT = 8
 
 
 class Stop(Protocol):
@@ -33,18 +31,6 @@ class Stop(Protocol):
             finished: all requests that have ended, starters and failures included, in order of their end; the same
                 growing sequence in each call.
         """
-        ...
-
-
-class Jobs(Protocol):
-    """Where requests come from."""
-
-    def starter(self, slot: int) -> Job:
-        """The slot's first, uncounted request."""
-        ...
-
-    def take(self, slot: int) -> Job:
-        """The next request of the stream, whichever slot asks."""
         ...
 
 
@@ -65,37 +51,47 @@ class Progress:
     output_tokens: int
 
 
-class Pool:
-    """N users of one server.
+class Pool(ABC):
+    """Requests in flight at one server.
 
     Args:
         client: the transport.
-        jobs: where requests come from.
-        slots: numbers of the users, N of them.
         record: makes the recording of a job.
+        patience: failures one after the other until the load is given up.
 
     Attributes:
         finished: requests that have ended, in order of their end.
         started_ns, stopped_ns: first request; the moment from which on none is sent any more.
     """
 
-    def __init__(
-        self, client: Client, jobs: Jobs, slots: Sequence[int], record: Callable[[Job], Recording] = Recording
-    ) -> None:
+    def __init__(self, client: Client, record: Callable[[Job], Recording], *, patience: int) -> None:
         self.finished: list[RequestSample] = []
         self._client = client
-        self._jobs = jobs
-        self._slots = slots
         self._record = record
+        self._patience = patience
         self._in_flight: dict[int, Recording] = {}
-        self._pauses: dict[int, asyncio.TimerHandle] = {}
-        self._failures = dict.fromkeys(slots, 0)
         self._failed = 0
         self._failed_in_a_row = 0
         self._tokens = 0
-        self._refilling = True
+        self._sending = True
         self.started_ns = 0
         self.stopped_ns = 0
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Send what opens the load."""
+
+    @abstractmethod
+    def _follow(self, sample: RequestSample) -> None:
+        """A request has ended, and more may be sent."""
+
+    @abstractmethod
+    def _rest(self) -> None:
+        """Let nothing that waits be sent."""
+
+    def _hopeless(self) -> str | None:
+        """Why the load is to be given up; None while it is not."""
+        return "failed_requests" if self._failed_in_a_row >= self._patience else None
 
     async def run(
         self,
@@ -114,19 +110,18 @@ class Pool:
             on_progress: called a few times a second.
 
         Returns:
-            None, or why the point was given up: `server_died`, `failed_requests`.
+            None, or why the point was given up: `server_died`, `failed_requests`, `overloaded`.
         """
         self.started_ns = time.monotonic_ns()
         try:
-            for slot in self._slots:
-                self._start(self._jobs.starter(slot))
+            self._begin()
             reason = await self._hold(stop, died, on_progress)
-            self._stop_refilling()
+            self._stop_sending()
             self.stopped_ns = time.monotonic_ns()
             if drain and reason is None:
                 reason = await self._run_out(died)
         finally:
-            self._stop_refilling()
+            self._stop_sending()
             await self._cut_off()
         return reason
 
@@ -145,8 +140,8 @@ class Pool:
     ) -> str | None:
         while not await _set_within(died, _LOOK_S):
             self._client.check()
-            if self._failed_in_a_row >= _FAILURES_PER_SLOT * len(self._slots):
-                return "failed_requests"
+            if (reason := self._hopeless()) is not None:
+                return reason
             if on_progress is not None:
                 on_progress(self.progress())
             if stop.look(time.monotonic_ns(), self.finished):
@@ -168,31 +163,18 @@ class Pool:
         for recording in list(self._in_flight.values()):
             self._keep(recording, now_ns)
 
-    def _stop_refilling(self) -> None:
-        self._refilling = False
-        for pause in self._pauses.values():
-            pause.cancel()
+    def _stop_sending(self) -> None:
+        self._sending = False
+        self._rest()
 
     def _start(self, job: Job) -> None:
         recording = self._in_flight[job.slot] = self._record(job)
         self._client.start(recording, self._ended)
 
     def _ended(self, recording: Recording) -> None:
-        """A user's request is over: the next one goes out at once, after a failure in a while."""
-        slot = recording.job.slot
         sample = self._keep(recording, time.monotonic_ns())
-        self._failures[slot] = self._failures[slot] + 1 if sample.error else 0
-        if not self._refilling:
-            return
-        if not self._failures[slot]:
-            self._start(self._jobs.take(slot))
-            return
-        pause_s = min(_BACKOFF_S * 2 ** min(self._failures[slot] - 1, 10), _LONGEST_BACKOFF_S)
-        self._pauses[slot] = asyncio.get_running_loop().call_later(pause_s, self._resume, slot)
-
-    def _resume(self, slot: int) -> None:
-        del self._pauses[slot]
-        self._start(self._jobs.take(slot))
+        if self._sending:
+            self._follow(sample)
 
     def _keep(self, recording: Recording, now_ns: int) -> RequestSample:
         del self._in_flight[recording.job.slot]

@@ -23,7 +23,7 @@ class Job:
     """One request, ready to be written.
 
     Attributes:
-        index, slot, starter, prompt_hash, isl, osl: as in `RequestSample`.
+        index, slot, starter, prompt_hash, isl, osl, due_ns: as in `RequestSample`.
         body: the request's JSON, encoded.
     """
 
@@ -34,6 +34,7 @@ class Job:
     isl: int
     osl: int
     body: bytes
+    due_ns: int | None = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -175,6 +176,7 @@ class Recording:
             prompt_hash=job.prompt_hash,
             isl=job.isl,
             osl=job.osl,
+            due_ns=job.due_ns,
             sent_ns=self.sent_ns or end_ns,
             chunk_ns=np.array(self.chunk_ns, np.int64),
             chunk_tokens=np.array(self._chunk_tokens, np.int32),

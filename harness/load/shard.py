@@ -1,23 +1,28 @@
-"""A share of one point's users, held by this process.
+"""A share of one point's load, held by this process.
 
-A share is every n-th slot and every n-th request of the prompt stream, so that shares together are the whole load,
-each request once. Knows nothing of other processes: `workers` starts several, `measure` holds the whole load itself.
+A share is every n-th slot, or in open loop every n-th arrival, and every n-th request of the prompt stream, so that
+shares together are the whole load, each request once. Knows nothing of other processes: `workers` starts several,
+`measure` holds the whole load itself.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from harness.arrivals import most_in_flight, schedule_s
 from harness.engines.base import Endpoint, Engine
 from harness.load.aiohttp_client import AiohttpClient
 from harness.load.client import Client, kind_for
 from harness.load.health import Heartbeat
-from harness.load.jobs import StreamJobs
+from harness.load.jobs import DueJobs, StreamJobs
 from harness.load.kernel_client import KernelClient
 from harness.load.pool import Pool, Progress, Stop
 from harness.load.quiet import undisturbed
 from harness.load.recording import Recording
+from harness.load.schedule import Schedule
+from harness.load.users import Users
 from harness.prompts import PromptStream
 from harness.records import ClientHealth, RequestSample
 from harness.spec import ClientKind, Point
@@ -30,13 +35,13 @@ class Order:
     Attributes:
         engine: how to word a request.
         endpoint: the server.
-        point: concurrency and workload, of all shares together.
+        point: load and workload, of all shares together.
         stream: the prompts.
         eos_ids: token ids that end a text.
         drain: let requests in flight run out after the stop.
         stall_s: longest silence within one request.
         client: the transport that is preferred.
-        share, shares: takes slots and requests `share`, `share + shares`, ...
+        share, shares: takes slots, arrivals and requests `share`, `share + shares`, ...
     """
 
     engine: Engine
@@ -69,15 +74,17 @@ class Held:
 
 
 async def hold(
-    order: Order, stop: Stop, *, died: asyncio.Event | None, on_progress: Callable[[Progress], None] | None
+    order: Order,
+    stop: Stop,
+    *,
+    died: asyncio.Event | None,
+    on_progress: Callable[[Progress], None] | None,
+    epoch_ns: int | None = None,
 ) -> Held:
-    """Hold a share in flight until the stop rule says so; the arguments are those of `Pool.run`."""
-    slots = range(order.share, order.point.concurrency, order.shares)
-    jobs = StreamJobs(order.stream, partial(_word, order), order.point.concurrency, slots)
-    record = partial(Recording, eos_ids=order.eos_ids, secret=order.endpoint.api_key)
+    """Hold a share in flight until the stop rule says so; the arguments are those of `Pool.run` and `Schedule`."""
     heart = Heartbeat()
     async with _transport(order) as transport:
-        pool = Pool(transport, jobs, slots, record)
+        pool = _pool(order, transport, epoch_ns)
         async with heart:
             with undisturbed() as realtime:
                 aborted = await pool.run(stop, died=died, drain=order.drain, on_progress=on_progress)
@@ -88,6 +95,18 @@ async def hold(
         stopped_ns=pool.stopped_ns,
         aborted=aborted,
     )
+
+
+def _pool(order: Order, transport: Client, epoch_ns: int | None) -> Pool:
+    point, word = order.point, partial(_word, order)
+    record = partial(Recording, eos_ids=order.eos_ids, secret=order.endpoint.api_key)
+    if point.concurrency is None:
+        jobs = DueJobs(order.stream, word, order.share, order.shares)
+        due_s = schedule_s(point, order.share, order.shares)
+        most = math.ceil(most_in_flight(point.run) / order.shares)
+        return Schedule(transport, jobs, due_s, record, most=most, epoch_ns=epoch_ns)
+    slots = range(order.share, point.concurrency, order.shares)
+    return Users(transport, StreamJobs(order.stream, word, point.concurrency, slots), slots, record)
 
 
 def _transport(order: Order) -> Client:

@@ -4,12 +4,12 @@ The same tally is fed request by request while the load runs and batch by batch 
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
+from harness.load.horizon import Horizon
 from harness.metrics.requests import Requests
-from harness.records import Int32, Int64, Samples
+from harness.records import Int64, Samples
 from harness.stats import Floats
 from harness.units import NS_PER_S
 
@@ -22,14 +22,13 @@ class Tally:
 
     Attributes:
         start_ns: first send; None before anything ended.
+        horizon: up to when they are all that there was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, horizon: Horizon) -> None:
         self.start_ns: int | None = None
+        self.horizon = horizon
         self._tokens: dict[int, int] = {}
-        self._last_end_ns: dict[int, int] = {}
-        self._last_own_end_ns: dict[int, int] = {}
-        self._first_full_ns: dict[int, int] = {}
         self._full: list[Int64] = []
         self._tpot_s: list[Floats] = []
 
@@ -41,10 +40,8 @@ class Tally:
         sent_ns = int(samples.sent_ns.min())
         self.start_ns = sent_ns if self.start_ns is None else min(self.start_ns, sent_ns)
         self._count_tokens(requests)
+        self.horizon.add(requests)
         full = requests.full
-        _keep(max, self._last_end_ns, samples.slot, samples.end_ns)
-        _keep(max, self._last_own_end_ns, samples.slot[~requests.cut_off], samples.end_ns[~requests.cut_off])
-        _keep(min, self._first_full_ns, samples.slot[full], samples.end_ns[full])
         self._full.append(np.stack([samples.sent_ns[full], requests.last_ns[full], samples.end_ns[full]]))
         self._tpot_s.append(requests.tpot_s[full])
 
@@ -55,21 +52,6 @@ class Tally:
             cells.tolist(), np.bincount(place, requests.chunk_delta[counted]).tolist(), strict=True
         ):
             self._tokens[cell] = self._tokens.get(cell, 0) + int(tokens)
-
-    def horizon_ns(self, slots: int) -> int | None:
-        """Up to when every slot was busy and all of it has been counted; None while some slot has ended nothing."""
-        return min(self._last_end_ns.values()) if len(self._last_end_ns) >= slots else None
-
-    def own_horizon_ns(self, slots: int) -> int | None:
-        """The same without requests that the end of the point cut off: what was known just before it ended.
-
-        Whoever decides by this decides alike while the load runs and afterwards.
-        """
-        return min(self._last_own_end_ns.values()) if len(self._last_own_end_ns) >= slots else None
-
-    def all_full_ns(self, slots: int) -> int | None:
-        """When the last slot finished its first full-length request; None while one has not."""
-        return max(self._first_full_ns.values()) if len(self._first_full_ns) >= slots else None
 
     def request_time_s(self) -> float | None:
         """Median time of a full request, send to end; None before the first."""
@@ -117,8 +99,3 @@ class Tally:
             self._full = [np.concatenate(self._full, axis=1)]
             self._tpot_s = [np.concatenate(self._tpot_s)]
         return self._full[0] if self._full else np.empty((3, 0), np.int64)
-
-
-def _keep(best: Callable[[int, int], int], kept: dict[int, int], slots: Int32, times_ns: Int64) -> None:
-    for slot, time_ns in zip(slots.tolist(), times_ns.tolist(), strict=True):
-        kept[slot] = best(kept.get(slot, time_ns), time_ns)

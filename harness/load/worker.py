@@ -1,4 +1,4 @@
-"""One share of a point's users in a process of its own.
+"""One share of a point's load in a process of its own.
 
     python -m harness.load
 
@@ -21,7 +21,7 @@ from harness.load.pool import Progress
 from harness.load.shard import Held, Order, hold
 from harness.records import RequestSample
 
-READY, GO, STOP, DIED = "ready", "go", "stop", "died"
+READY, STOP, DIED = "ready", "stop", "died"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,17 @@ class Start:
 
     order: Order
     core: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The word to begin.
+
+    Attributes:
+        epoch_ns: CLOCK_MONOTONIC from which on requests are due, where they are due at all.
+    """
+
+    epoch_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,11 @@ async def _work() -> None:
         os.sched_setaffinity(0, {start.core})
     link = _Link(reader, writer)
     link.say(READY)
-    assert await next_value(reader) == GO
+    go = await next_value(reader)
+    assert isinstance(go, Go)
     listening = loop.create_task(link.listen())
-    link.end(await hold(start.order, link, died=link.died, on_progress=link.on_progress))
+    held = await hold(start.order, link, died=link.died, on_progress=link.on_progress, epoch_ns=go.epoch_ns)
+    link.end(held)
     await listening  # until the harness has read it all and closes the pipe
 
 

@@ -1,7 +1,7 @@
-"""Hold a point's users in several processes and see it as one load: one stop, one record, one health.
+"""Hold a point's load in several processes and see it as one: one stop, one record, one health.
 
-Users are dealt out once: a queue that processes shared would leave some idle beside others that hoard. Nothing passes
-between processes while chunks arrive but what has ended, a few times a second.
+Users, or arrivals, are dealt out once: a queue that processes shared would leave some idle beside others that hoard.
+Nothing passes between processes while chunks arrive but what has ended, a few times a second.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from operator import attrgetter
 from harness.load.frames import frame, next_value
 from harness.load.pool import Progress, Stop
 from harness.load.shard import Held, Order
-from harness.load.worker import DIED, GO, READY, STOP, Beat, Start
+from harness.load.worker import DIED, READY, STOP, Beat, Go, Start
 from harness.records import ClientHealth, Reads, RequestSample
 
 _LOOK_S = 0.25
@@ -44,8 +44,9 @@ async def hold_all(
                 assert {READY} == set(await asyncio.gather(*(worker.next() for worker in workers)))
         except TimeoutError as error:  # the server is not to blame
             raise ChildProcessError(f"{len(workers)} load workers did not start in {_STARTED_S:.0f} s") from error
+        go = Go(epoch_ns=time.monotonic_ns())
         for worker in workers:
-            worker.tell(GO)
+            worker.tell(go)
         load = _Load(workers)
         tasks = [asyncio.create_task(load.follow(worker)) for worker in workers]
         watch = [asyncio.create_task(load.mourn(died))] if died is not None else []

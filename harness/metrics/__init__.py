@@ -70,7 +70,7 @@ def score(
         names: of the metrics wanted; a study of thousands of points needs few.
     """
     if isinstance(window, NoWindow):
-        return _without_window(batches, readings)
+        return _without_window(point, batches, readings)
     edges_ns = np.asarray(window.blocks_ns, np.int64)
     reduced = reduce(batches(), edges_ns)
     scene = Scene(
@@ -84,7 +84,8 @@ def score(
         seed=seed,
     )
     unused = {f"acceptance_position_{index}" for index in range(point.run.mtp.draft_tokens, POSITIONS)}
-    estimates = {name: metric.of(scene) for name, metric in METRICS.items() if name in names and name not in unused}
+    asked = [name for name in _of_its_loop(point) if name in names and name not in unused]
+    estimates = {name: METRICS[name].of(scene) for name in asked}
     return Score(
         estimates=estimates,
         blocks=_blocks(reduced, scene.gpus),
@@ -94,10 +95,15 @@ def score(
     )
 
 
-def _without_window(batches: SampleBatches, readings: Sequence[EngineCounters]) -> Score:
+def _of_its_loop(point: Point) -> list[str]:
+    """METRICS that a point has: in closed loop nothing is due."""
+    return [name for name, metric in METRICS.items() if point.rate is not None or not metric.open_loop]
+
+
+def _without_window(point: Point, batches: SampleBatches, readings: Sequence[EngineCounters]) -> Score:
     nowhere = np.array([0, 1], np.int64)
     return Score(
-        estimates=dict.fromkeys(METRICS, missing("no_window")),
+        estimates=dict.fromkeys(_of_its_loop(point), missing("no_window")),
         blocks={},
         counts=reduce(batches(), nowhere).counts,
         drafts=Counters(readings, nowhere).latest("drafts"),

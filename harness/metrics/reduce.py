@@ -25,6 +25,7 @@ class Cohort:
 
     Attributes:
         block: the Window's block that holds the last token.
+        late_s: from when it was due to the send; NaN in closed loop, where nothing is due.
         ttft_s, e2e_s: send to first, to last token.
         tpot_s: (last token - first chunk) / (tokens - tokens of the first chunk); NaN for a single chunk.
         tokens, first_tokens, chunks: delivered in all, with the first chunk, and in how many chunks.
@@ -34,6 +35,7 @@ class Cohort:
     """
 
     block: Ints
+    late_s: Floats
     ttft_s: Floats
     e2e_s: Floats
     tpot_s: Floats
@@ -186,9 +188,11 @@ def _cohort(requests: Requests, chosen: Mask, block: Int64) -> Mapping[str, Floa
     samples = requests.samples
     prompt, eos_at = samples.prompt_tokens[chosen], samples.eos_at[chosen]
     drafts, accepted = samples.drafts[chosen], samples.accepted_drafts[chosen]
+    due_ns = samples.due_ns[chosen]
     tokens = requests.tokens[chosen].astype(np.float64)
     return {
         "block": block[chosen],
+        "late_s": np.where(due_ns >= 0, (samples.sent_ns[chosen] - due_ns) / NS_PER_S, np.nan),
         "ttft_s": ((requests.first_ns - samples.sent_ns) / NS_PER_S)[chosen],
         "e2e_s": requests.e2e_s[chosen],
         "tpot_s": requests.tpot_s[chosen],

@@ -25,6 +25,7 @@ class Metric:
         source: where its parts come from.
         of: computes it.
         distribution: whether p10 to p99 stand beside the headline, which is then the median.
+        open_loop: whether it says something of requests that are due, and a row of a closed loop lacks it.
     """
 
     name: str
@@ -34,9 +35,11 @@ class Metric:
     source: str
     of: Callable[[Scene], Estimate]
     distribution: bool = False
+    open_loop: bool = False
 
 
 _CHUNKS = "chunk stamps and the engine's cumulative usage"
+_SCHEDULE = "chunk stamps and the schedule; in open loop alone"
 _USAGE = "the engine's usage"
 _COUNTERS = "the engine's counters"
 _PRICES = "configs/gpus: newest prices, tier hyperscaler unless said"
@@ -47,14 +50,30 @@ _INFERENCEX = "InferenceX utils/bench_serving/benchmark_serving.py"
 
 
 def _m(
-    of: Callable[[Scene], Estimate], unit: str, better: str, formula: str, source: str, *, distribution: bool = False
+    of: Callable[[Scene], Estimate],
+    unit: str,
+    better: str,
+    formula: str,
+    source: str,
+    *,
+    distribution: bool = False,
+    open_loop: bool = False,
 ) -> Metric:
     return Metric(
-        name=of.__name__, unit=unit, better=better, formula=formula, source=source, of=of, distribution=distribution
+        name=of.__name__,
+        unit=unit,
+        better=better,
+        formula=formula,
+        source=source,
+        of=of,
+        distribution=distribution,
+        open_loop=open_loop,
     )
 
 
 _d = partial(_m, distribution=True)
+_open = partial(_m, open_loop=True)
+_due = partial(_d, open_loop=True)
 
 _ROWS = (
     _m(throughput.window_s, "s", "", "T1 - T0", "harness.load.steady"),
@@ -68,6 +87,9 @@ _ROWS = (
     _d(latency.interactivity, "tok/s/user", "higher", "1 / tpot_s by request; p10 is the slow tail", _CHUNKS),
     _d(latency.e2e_s, "s", "lower", "last token - request written to the socket", _CHUNKS),
     _d(latency.user_tok_s_e2e, "tok/s/user", "higher", "osl / e2e_s by request", _CHUNKS),
+    _due(latency.send_late_s, "s", "lower", "request written to the socket - due", _SCHEDULE),
+    _due(latency.ttft_due_s, "s", "lower", "first token - due", _SCHEDULE),
+    _due(latency.e2e_due_s, "s", "lower", "last token - due", _SCHEDULE),
     _m(latency.queue_s, "s", "lower", "mean wait before the first step", _COUNTERS),
     _m(throughput.total_tok_s_gpu, "tok/s/GPU", "higher", "(input + output tokens) / window / GPUs", _CHUNKS),
     _m(throughput.output_tok_s_gpu, "tok/s/GPU", "higher", "output tokens by stamp / window / GPUs", _CHUNKS),
@@ -75,6 +97,7 @@ _ROWS = (
     _m(throughput.request_s, "requests/s", "higher", "full requests that got their last token / window", _CHUNKS),
     _m(latency.goodput_req_s, "requests/s", "higher", "requests within the TTFT and the TPOT limit / window", _CHUNKS),
     _m(throughput.held_concurrency, "requests", "", "time in flight of all requests / window", _CHUNKS),
+    _open(throughput.backlog_growth, "", "lower", "growth of the requests in flight a second / rate", _SCHEDULE),
     _m(throughput.littles_law_ratio, "", "", "completion rate x mean latency / concurrency, edges counted", _CHUNKS),
     _m(throughput.queued_share, "", "lower", "mean of the waiting gauge / concurrency", _COUNTERS),
     _m(throughput.preempted_share, "", "lower", "preemptions / requests finished", _COUNTERS),
@@ -131,6 +154,7 @@ REASONS: Mapping[str, str] = {
     "off": "the Off arm drafts nothing",
     "no_requests": "no full request got its last token inside the window",
     "no_tokens": "no token arrived inside the window",
+    "too_few_blocks": "the window has too few blocks for a slope",
     "single_chunk": "every request came in a single chunk: there is no time between tokens",
     "nothing_counted": "the counter behind it did not move",
     "no_counters": "the server's counters were not read",

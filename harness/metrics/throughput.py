@@ -1,9 +1,15 @@
 """How much the server does, and how much of the load it was really under."""
 
+import math
+
 import numpy as np
 
-from harness.metrics.scene import Scene, missing
+from harness import stats
+from harness.metrics.scene import Scene, held, missing
 from harness.records import Estimate
+from harness.stats import Floats
+
+_FEWEST_OF_A_SLOPE = 4
 
 
 def output_tok_s_gpu(scene: Scene) -> Estimate:
@@ -69,7 +75,9 @@ def held_concurrency(scene: Scene) -> Estimate:
 
 
 def littles_law_ratio(scene: Scene) -> Estimate:
-    """Completion rate times mean latency over the concurrency asked for: 1 when nothing was lost or counted twice.
+    """Completion rate times mean latency over the concurrency: 1 when nothing was lost or counted twice.
+
+    In closed loop the concurrency is the one asked for; in open loop nobody asks, and it is the mean in flight.
 
     The law holds for long times. For a finite window it is exact with the ages of the requests at its edges: what
     completed inside had lived partly before, and what is in flight at the end has lived partly inside. With both, a
@@ -79,15 +87,47 @@ def littles_law_ratio(scene: Scene) -> Estimate:
     """
     reduced = scene.reduced
     lived = reduced.ended_s - reduced.age_start_s + reduced.age_end_s
-    return Estimate(value=lived / (reduced.duration_s * scene.point.concurrency))
+    users = _users(scene)
+    return Estimate(value=lived / (reduced.duration_s * users)) if users else missing("no_requests")
+
+
+def _users(scene: Scene) -> float:
+    """Asked for in closed loop; in flight, averaged, in open loop."""
+    reduced = scene.reduced
+    return float(scene.point.concurrency or reduced.in_flight_s.sum() / reduced.duration_s)
+
+
+def backlog_growth(scene: Scene) -> Estimate:
+    """Requests that pile up, over those that are due: 0 while the server keeps up, 1 if it answered none.
+
+    The slope of the mean in flight over the blocks, by least squares; its interval is Student's, widened where the
+    residuals of neighbouring blocks are alike. Output tok/s does not show it: an overloaded server's are constant.
+    """
+    reduced, rate = scene.reduced, scene.point.rate
+    assert rate is not None
+    if len(reduced.block_s) < _FEWEST_OF_A_SLOPE:
+        return missing("too_few_blocks")
+    slope, half = _slope(reduced.in_flight_s / reduced.block_s, float(reduced.block_s[0]))
+    return held(slope / rate, stats.Interval((slope - half) / rate, (slope + half) / rate))
+
+
+def _slope(series: Floats, step_s: float) -> tuple[float, float]:
+    """Of a line through equally spaced values, a second, and half of its 95 % interval."""
+    place = (np.arange(len(series)) - (len(series) - 1) / 2) * step_s
+    squares = float(place @ place)
+    slope = float(place @ series) / squares
+    rest = series - series.mean() - slope * place
+    worth = stats.effective(rest)
+    error = math.sqrt(float(rest @ rest) / (len(series) - 2) / squares * len(series) / worth)
+    return slope, stats.t_quantile(0.975, max(worth - 2, 1.0)) * error
 
 
 def queued_share(scene: Scene) -> Estimate:
     """Share of the users whose request waited in the server's queue, averaged over its readings."""
-    waiting = scene.counters.gauge("waiting")
-    if not len(waiting):
-        return missing(scene.counters.reason or "not_exposed")
-    return Estimate(value=float(waiting.mean()) / scene.point.concurrency)
+    waiting, users = scene.counters.gauge("waiting"), _users(scene)
+    if not len(waiting) or not users:
+        return missing(scene.counters.reason or ("not_exposed" if users else "no_requests"))
+    return Estimate(value=float(waiting.mean()) / users)
 
 
 def preempted_share(scene: Scene) -> Estimate:

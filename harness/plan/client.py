@@ -3,18 +3,22 @@
 import math
 
 from harness.plan.guess import Guess, acceptance_lengths, expected_of
-from harness.spec import Run, Sweep
+from harness.spec import Point, Sweep
 
 CHUNKS_S = 30_000.0
 """Chunks a second that one process is given: about half of what it can take, so that a read holds one chunk."""
 
 
-def chunks_s(run: Run, sweep: Sweep, users: int) -> Guess:
-    """Chunks a second that `users` receive, one a step: the fast end of a speed has the more tokens in each."""
-    speed = expected_of(run, sweep, users).interactivity
+def chunks_s(point: Point, sweep: Sweep) -> Guess:
+    """Chunks a second that users receive, one a step: the fast end of a speed has the more tokens in each."""
+    few, many = acceptance_lengths(point.run)
+    users = point.concurrency
+    if users is None:
+        tokens_s = (point.rate or 0.0) * point.workload.osl
+        return Guess(tokens_s / many, tokens_s / few)
+    speed = expected_of(point.run, sweep, users).interactivity
     if speed.low is None or speed.high is None:
         return speed
-    few, many = acceptance_lengths(run)
     ends = (users * speed.low / few, users * speed.high / many)
     return Guess(min(ends), max(ends))
 

@@ -4,14 +4,16 @@ Where a profile was fitted to measurements of this very system, its error makes 
 at two shares of the GPU's peak. Nothing here is a measurement, and no row ever carries it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from harness.config import load_file
 from harness.emulator.expected import Load, expected
 from harness.emulator.profile import Profile
 from harness.emulator.roofline import SHARE_OF_PEAK, fitted_file, roofline, why_unknown
-from harness.spec import Run, Sweep
+from harness.spec import Point, Run, Sweep
+from harness.units import number
 
 STEP_OVERHEAD_S = (0.0005, 0.010)
 """Scheduling, sampling and kernel launches of one step."""
@@ -27,6 +29,9 @@ CAPTURE_S = (10.0, 240.0)
 
 REQUESTS_A_WINDOW = 10
 """A Window is at least so many request times long."""
+
+GAPS_A_WINDOW = 30
+"""And so many mean gaps between requests, in open loop."""
 
 REQUESTS_AROUND = (2, 4)
 """Request times before the Window (transient, then a whole request in every slot) and after it."""
@@ -137,9 +142,51 @@ def _ends(run: Run) -> tuple[Profile, Profile] | str:
     return roofline(run, fast_share, overhead_s=least_s), roofline(run, slow_share, overhead_s=most_s)
 
 
-def point_s(request: Guess, sweep: Sweep) -> Guess:
-    """One point from its first request to its last, seconds."""
-    window = (request * REQUESTS_A_WINDOW).at_least(sweep.window.min_s).at_most(sweep.window.max_s)
+def outlook_of(point: Point, sweep: Sweep) -> Outlook:
+    """What the users of a point may see."""
+    if point.concurrency is None:
+        assert point.rate is not None
+        return _expected_at(point.run, sweep, point.rate)
+    return expected_of(point.run, sweep, point.concurrency)
+
+
+def _expected_at(run: Run, sweep: Sweep, rate: float) -> Outlook:
+    """A Run's server at so many requests a second: as with the users who would send as many in closed loop."""
+    most = expected_of(run, sweep, run.settings.max_running_requests)
+    if most.request_s.low is None or most.request_s.high is None:
+        return most
+    sustained = [run.settings.max_running_requests / end for end in (most.request_s.high, most.request_s.low)]
+    if rate > sustained[0]:
+        reason = f"{rate:g} requests/s may be more than the server answers: {_ends_of(sustained)} at most"
+        return Outlook(unknown(reason), unknown(reason), unknown(reason))
+    few, many = (expected_of(run, sweep, _users_at(run, sweep, rate, end)) for end in ("low", "high"))
+    tokens = rate * (sweep.workload.isl + sweep.workload.osl) / run.parallel.gpus
+    return Outlook(
+        request_s=Guess(few.request_s.low, many.request_s.high),
+        interactivity=Guess(many.interactivity.low, few.interactivity.high),
+        total_tok_s_gpu=Guess(tokens, tokens),
+    )
+
+
+def _users_at(run: Run, sweep: Sweep, rate: float, end: Literal["low", "high"]) -> int:
+    """The fewest users whose requests, each as long as that end of the guess, come to a rate."""
+    none, enough = 0, run.settings.max_running_requests
+    while enough - none > 1:
+        middle = (none + enough) // 2
+        request_s = getattr(expected_of(run, sweep, middle).request_s, end)
+        none, enough = (none, middle) if middle >= rate * request_s else (middle, enough)
+    return enough
+
+
+def _ends_of(values: Sequence[float]) -> str:
+    low, high = (number(value) for value in values)
+    return low if low == high else f"{low} to {high}"
+
+
+def point_s(request: Guess, sweep: Sweep, rate: float | None = None) -> Guess:
+    """One point from its first request to its last, seconds; in open loop at `rate` requests a second."""
+    shortest_s = max(sweep.window.min_s, GAPS_A_WINDOW / rate if rate is not None else 0.0)
+    window = (request * REQUESTS_A_WINDOW).at_least(shortest_s).at_most(sweep.window.max_s)
     if sweep.target_half_width_pct is not None:  # goes on until it is precise enough, or to the cap
         window = window.with_(Guess(0.0, sweep.window.max_s), max)
     return window + request.with_(Guess(*REQUESTS_AROUND), lambda one, requests: one * requests)

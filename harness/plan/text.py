@@ -10,7 +10,7 @@ from harness.plan.work import Plan, PlannedRun
 from harness.spec import Ladder, Run
 from harness.units import MISSING, SECONDS_PER_HOUR, duration, number
 
-HEADINGS = ("run", "GPUs", "start", "users", "tok/s/user", "tok/s/GPU", "a request", "a point")
+HEADINGS = ("run", "GPUs", "start", "{load}", "tok/s/user", "tok/s/GPU", "a request", "a point")
 
 
 def render(plan: Plan) -> str:
@@ -32,7 +32,9 @@ def _head(plan: Plan) -> Iterator[str]:
     sweep, starts = plan.sweep, len(plan.runs) * plan.sweep.launches
     yield f"{sweep.name}: {sweep.model.label} in {sweep.precision} on {sweep.gpu.label}, {sweep.engine.name}"
     yield f"{sweep.workload.isl} tokens in, {sweep.workload.osl} out ({sweep.workload.name})"
-    yield f"{starts} server starts, {starts * len(sweep.concurrencies)} points"
+    yield f"{starts} server starts, {starts * sweep.loads} points"
+    if sweep.arrivals is not None:
+        yield f"open loop: arrivals {sweep.arrivals.label}, sent when they are due"
     if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.refine_pct is not None:
         yield f"and those that refine_pct: {sweep.concurrency.refine_pct:g} adds between them"
     if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.targets:
@@ -43,13 +45,14 @@ def _head(plan: Plan) -> Iterator[str]:
 
 
 def _points(plan: Plan) -> Iterator[str]:
-    rows = [HEADINGS]
+    loads = "users" if plan.sweep.rate is None else "requests/s"
+    rows = [tuple(heading.format(load=loads) for heading in HEADINGS)]
     for label, planned in _labels(plan).items():
         arm = (label, str(planned.run.parallel.gpus), _span(planned.ready_s))
         for point in planned.points:
             outlook = point.outlook
             speeds = (_span(outlook.interactivity, number), _span(outlook.total_tok_s_gpu, number))
-            rows.append((*arm, str(point.concurrency), *speeds, _span(outlook.request_s), _span(point.point_s)))
+            rows.append((*arm, f"{point.point.level:.6g}", *speeds, _span(outlook.request_s), _span(point.point_s)))
             arm = ("", "", "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -92,8 +95,8 @@ def _basis(plan: Plan) -> Iterator[str]:
 
 def _client(plan: Plan) -> Iterator[str]:
     """What the load generator needs, where one process is not enough for it."""
-    points = [(planned.run, users) for planned in plan.runs for users in plan.sweep.concurrencies]
-    expected = max((chunks_s(run, plan.sweep, users) for run, users in points), key=lambda guess: guess.high or 0.0)
+    points = [planned_point.point for planned in plan.runs for planned_point in planned.points]
+    expected = max((chunks_s(point, plan.sweep) for point in points), key=lambda guess: guess.high or 0.0)
     shards = shards_for(expected)
     if shards > 1 and expected.high is not None:
         yield f"client  up to {expected.high:,.0f} chunks/s: {shards} processes, each needs a core beside the engine's"

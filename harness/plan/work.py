@@ -1,16 +1,16 @@
 """A Sweep to the work that it means: every start and every point, each with its command and its guesses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from harness.emulator.profile import Profile
 from harness.engines import Additions, Engine, engine_named
 from harness.errors import EngineMissing, UserError
-from harness.plan.guess import Guess, Outlook, expected_of, fitted_profile, point_s, ready_s, total
+from harness.plan.guess import Guess, Outlook, fitted_profile, outlook_of, point_s, ready_s, total
 from harness.plan.memory import Memory, memory
 from harness.provenance.disclosure import Placeholders
-from harness.spec import Prices, Run, Sweep
+from harness.spec import Point, Prices, Run, Sweep, expand
 from harness.units import SECONDS_PER_HOUR
 
 PORT = 65535  # no server gets it here: it stands for the port in the command, and is replaced
@@ -36,9 +36,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPoint:
-    """One concurrency of a Run, measured once in each launch: what its users may see, seconds of the whole point."""
+    """One load of a Run, measured once in each launch: what its users may see, seconds of the whole point."""
 
-    concurrency: int
+    point: Point
     outlook: Outlook
     point_s: Guess
 
@@ -90,7 +90,8 @@ def plan(sweep: Sweep, *, day: str | None = None) -> Plan:
     Raises:
         UserError: an engine can't be started as asked.
     """
-    runs = tuple(_planned(run, sweep) for run in sweep.all_runs())
+    points = expand(sweep.model_copy(update={"launches": 1}))
+    runs = tuple(_planned(run, sweep, [point for point in points if point.run == run]) for run in sweep.all_runs())
     per_hour = sweep.launches / SECONDS_PER_HOUR
     gpu_hours = total(run.launch_s * (per_hour * run.run.parallel.gpus) for run in runs)
     prices = sweep.gpu.prices_on(day or datetime.now(UTC).date().isoformat())
@@ -106,20 +107,20 @@ def plan(sweep: Sweep, *, day: str | None = None) -> Plan:
     )
 
 
-def _planned(run: Run, sweep: Sweep) -> PlannedRun:
+def _planned(run: Run, sweep: Sweep, points: Sequence[Point]) -> PlannedRun:
     return PlannedRun(
         run=run,
         command=_command(run),
         ready_s=ready_s(run),
-        points=tuple(_point(run, sweep, concurrency) for concurrency in sweep.concurrencies),
+        points=tuple(_point(point, sweep) for point in points),
         memory=memory(run),
         profile=fitted_profile(run),
     )
 
 
-def _point(run: Run, sweep: Sweep, concurrency: int) -> PlannedPoint:
-    outlook = expected_of(run, sweep, concurrency)
-    return PlannedPoint(concurrency=concurrency, outlook=outlook, point_s=point_s(outlook.request_s, sweep))
+def _point(point: Point, sweep: Sweep) -> PlannedPoint:
+    outlook = outlook_of(point, sweep)
+    return PlannedPoint(point=point, outlook=outlook, point_s=point_s(outlook.request_s, sweep, point.rate))
 
 
 def _command(run: Run) -> Command:

@@ -33,18 +33,20 @@ MEANING = {
 
 
 def grid(points: Iterable[tuple[Point, Cell]]) -> Iterator[str]:
-    """A line for each launch of each arm, a column for each concurrency, and what the marks mean."""
-    marks: dict[str, dict[int, dict[int, Cell]]] = {}
+    """A line for each launch of each arm, a column for each load, and what the marks mean."""
+    marks: dict[str, dict[int, dict[str, Cell]]] = {}
     arms: dict[str, str] = {}
+    loads: dict[str, float] = {}
     for point, cell in points:
+        loads[point.load] = point.level
         arms[point.run.key] = point.run.mtp.label
-        marks.setdefault(point.run.key, {}).setdefault(point.launch, {})[point.concurrency] = cell
-    columns = sorted({concurrency for arm in marks.values() for launch in arm.values() for concurrency in launch})
-    rows = [["", "launch", *(f"c{concurrency}" for concurrency in columns)]]
+        marks.setdefault(point.run.key, {}).setdefault(point.launch, {})[point.load] = cell
+    columns = sorted(loads, key=lambda load: loads[load])
+    rows = [["", "launch", *columns]]
     for key, launches in marks.items():
         for first, (launch, cells) in enumerate(sorted(launches.items())):
             label = "" if first else arms[key]
-            rows.append([label, str(launch + 1), *(cells.get(concurrency, "") for concurrency in columns)])
+            rows.append([label, str(launch + 1), *(cells.get(load, "") for load in columns)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield from ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     used = {cell for arm in marks.values() for launch in arm.values() for cell in launch.values()}
@@ -54,7 +56,7 @@ def grid(points: Iterable[tuple[Point, Cell]]) -> Iterator[str]:
 
 def name_of(point: Point) -> str:
     """`mtp3-al3.39 c8 launch 2`."""
-    return f"{point.run.mtp.label} c{point.concurrency} launch {point.launch + 1}"
+    return f"{point.run.mtp.label} {point.load} launch {point.launch + 1}"
 
 
 def summary(result: PointResult) -> str:

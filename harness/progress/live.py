@@ -100,7 +100,8 @@ class Progress:
         figures = [f"({stamp})" for stamp in engine_named(point.run.engine.name).stamps(point.run)]
         if grown is not None:
             rate = grown[1] / grown[0]
-            figures += [f"now {rate / point.concurrency:.1f} tok/s for each user"]
+            if point.concurrency is not None:
+                figures += [f"now {rate / point.concurrency:.1f} tok/s for each user"]
             figures += [f"{rate / point.run.parallel.gpus:.0f} output tok/s/GPU"]
         if self._acceptance is not None:
             figures.append(f"acceptance {self._acceptance:.2f}")

@@ -4,6 +4,7 @@ A `Sweep` is one YAML file with every name resolved. `expand` turns it into `Poi
 measured. Everything here is hashable, validated on construction and dumps to plain data that validates again.
 """
 
+from harness.spec.arrivals import Arrivals, Trace
 from harness.spec.base import Spec
 from harness.spec.cluster import AnswerJob, Cluster, Container, GpuNodes
 from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
@@ -13,6 +14,7 @@ from harness.spec.sweep import ClientKind, Ladder, Sweep, WindowSpec, expand
 __all__ = [
     "Acceptance",
     "AnswerJob",
+    "Arrivals",
     "ClientKind",
     "Cluster",
     "Container",
@@ -30,6 +32,7 @@ __all__ = [
     "ServerSettings",
     "Spec",
     "Sweep",
+    "Trace",
     "Vendor",
     "WindowSpec",
     "Workload",

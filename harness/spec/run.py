@@ -1,4 +1,4 @@
-"""A Run, one kind of server, and what it is made of; a Point, one concurrency of one of its launches."""
+"""A Run, one kind of server, and what it is made of; a Point, one load on one of its launches."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.facts import Gpu, Model, Workload
 
@@ -148,14 +149,43 @@ class Run(Spec):
 
 
 class Point(Spec):
-    """One concurrency of one launch of a Run."""
+    """One load on one launch of a Run: so many users in closed loop, or so many requests a second in open loop.
+
+    Attributes:
+        concurrency: users, each of whom sends its next request when the last one has ended; None in open loop.
+        rate: requests a second, sent when they are due; None in closed loop.
+        arrivals: when they are due; None in closed loop.
+    """
 
     run: Run
     workload: Workload
-    concurrency: Positive
+    concurrency: Positive | None = None
+    rate: Rate | None = None
+    arrivals: Arrivals | None = None
     launch: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _one_load(self) -> Self:
+        if (self.concurrency is None) == (self.rate is None) or (self.rate is None) != (self.arrivals is None):
+            raise ValueError("a point has a concurrency, or a rate and arrivals")
+        return self
+
+    @property
+    def level(self) -> float:
+        """The load as a number: users, or requests a second."""
+        return float(self.concurrency or self.rate or 0)
+
+    @property
+    def load(self) -> str:
+        """The load as short as a column is wide: `c8`, `r2.5`."""
+        return f"c{self.concurrency}" if self.rate is None else rate_label(self.rate)
 
     @property
     def folder(self) -> str:
         """Name of the point's folder inside its Run's."""
-        return f"c{self.concurrency}-l{self.launch}"
+        return f"{self.load}-l{self.launch}"
+
+
+def rate_label(rate: float) -> str:
+    """`r2.5`: a rate, as folders and columns are named by it."""
+    return f"r{rate:.6g}"

@@ -1,13 +1,22 @@
 """A Sweep: one YAML file with every name resolved, the Runs that it means, and the order in which they are measured."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
+from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.facts import Gpu, Model, Workload
-from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
+from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, rate_label
 
 
 class Ladder(Spec):
@@ -99,6 +108,9 @@ class Sweep(Spec):
     Attributes:
         mtp: draft tokens of each arm; 0 is Off.
         acceptance: how drafts are accepted in each MTP arm: natural, golden, or a forced length.
+        concurrency: users of each point, in closed loop; None in open loop.
+        rate: requests a second of each point, in open loop; None in closed loop.
+        arrivals: when these are sent; None in closed loop.
         target_half_width_pct: precision at which a point may stop early, % of throughput and interactivity.
         idle_power_s: how long GPUs are left alone before a server is started, and again when it is ready, to know what
             they draw idle; 0 leaves that out.
@@ -125,7 +137,9 @@ class Sweep(Spec):
     mtp: Annotated[tuple[DraftTokens, ...], Field(strict=False, min_length=1)]
     acceptance: Annotated[tuple[AcceptanceKind, ...], Field(strict=False, min_length=1)] = ("natural",)
     workload: Workload
-    concurrency: Concurrency
+    concurrency: Concurrency | None = None
+    rate: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1)] | None = None
+    arrivals: Arrivals | None = None
     target_half_width_pct: Annotated[float, Field(gt=0)] | None = None
     window: WindowSpec = WindowSpec()
     idle_power_s: Annotated[float, Field(ge=0)] = 30.0
@@ -136,8 +150,19 @@ class Sweep(Spec):
 
     @property
     def concurrencies(self) -> tuple[int, ...]:
-        """The concurrencies that are asked for outright."""
-        return self.concurrency.steps if isinstance(self.concurrency, Ladder) else self.concurrency
+        """The concurrencies that are asked for outright; none in open loop."""
+        return self.concurrency.steps if isinstance(self.concurrency, Ladder) else self.concurrency or ()
+
+    @property
+    def loads(self) -> int:
+        """Points of one launch of a Run that are asked for outright."""
+        return len(self.concurrencies) or len(self.rate or ())
+
+    @model_serializer(mode="wrap")
+    def _without_the_other_loop(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What belongs to the loop that is not asked for is left out: a record of a closed loop knows no rate."""
+        unasked = [key for key in ("concurrency", "rate", "arrivals") if getattr(self, key) is None]
+        return {key: value for key, value in whole(self).items() if key not in unasked}
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -150,7 +175,8 @@ class Sweep(Spec):
         """Every impossible combination, as `key: what is wrong`."""
         yield from _twice("concurrency", self.concurrencies)
         yield from _twice("mtp", self.mtp)
-        most = max(self.concurrencies)
+        yield from self._loop_faults()
+        most = max(self.concurrencies, default=0)
         if most > self.max_running_requests:
             yield (
                 f"max_running_requests: {self.max_running_requests} lies below the highest concurrency, {most}: "
@@ -165,6 +191,17 @@ class Sweep(Spec):
             yield f"mtp: {self.model.name} has no MTP module; leave only off"
         yield from self._acceptance_faults()
         yield from self._run_faults(most)
+
+    def _loop_faults(self) -> Iterator[str]:
+        yield from _twice("rate", [rate_label(rate) for rate in self.rate or ()])
+        if self.concurrency is None and self.rate is None and self.arrivals is None:
+            yield "concurrency: is missing; add it, or a rate"
+        if self.concurrency is not None and self.rate is not None:
+            yield "rate: is for an open loop and concurrency for a closed one; make two sweeps of it"
+        if self.rate is None and self.arrivals is not None:
+            yield "arrivals: says nothing without rate, the requests a second; add it"
+        if self.rate is not None and self.arrivals is None:
+            yield "rate: needs arrivals; add them, such as poisson"
 
     def _acceptance_faults(self) -> Iterator[str]:
         for draft_tokens in filter(None, self.mtp):
@@ -260,7 +297,7 @@ def expand(sweep: Sweep, added: Mapping[str, Iterable[int]] | None = None) -> tu
     """All points in measuring order.
 
     Arms alternate over launches (Off first, then MTP first), so that neither owns the warm machine. Within the first
-    launch concurrency goes up: each point is a few minutes, and the short ones tell early whether anything is wrong.
+    launch the load goes up: each point is a few minutes, and the short ones tell early whether anything is wrong.
     Within the next it goes down, and so on: what heats up or fills during a launch is then not taken for concurrency.
 
     Args:
@@ -268,10 +305,21 @@ def expand(sweep: Sweep, added: Mapping[str, Iterable[int]] | None = None) -> tu
         added: concurrencies beyond the sweep's own, by Run.key.
     """
     runs = sweep.all_runs()
-    users = {run.key: sorted({*sweep.concurrencies, *(added or {}).get(run.key, ())}) for run in runs}
     return tuple(
-        Point(run=run, workload=sweep.workload, concurrency=concurrency, launch=launch)
+        point
         for launch in range(sweep.launches)
         for run in (runs if launch % 2 == 0 else runs[::-1])
-        for concurrency in (users[run.key] if launch % 2 == 0 else users[run.key][::-1])
+        for point in _of_launch(sweep, run, launch, (added or {}).get(run.key, ()))
     )
+
+
+def _of_launch(sweep: Sweep, run: Run, launch: int, added: Iterable[int]) -> list[Point]:
+    """The points of one launch, in measuring order."""
+    users = sorted({*sweep.concurrencies, *added})
+    held = [Point(run=run, workload=sweep.workload, concurrency=number, launch=launch) for number in users]
+    sent = [
+        Point(run=run, workload=sweep.workload, rate=rate, arrivals=sweep.arrivals, launch=launch)
+        for rate in sorted(sweep.rate or ())
+    ]
+    points = [*held, *sent]
+    return points if launch % 2 == 0 else points[::-1]

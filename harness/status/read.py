@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import config, ladder
 from harness.errors import ResultsError
 from harness.now import Now, read_note
-from harness.plan.guess import Guess, expected_of, point_s, ready_s, total
+from harness.plan.guess import Guess, outlook_of, point_s, ready_s, total
 from harness.progress.grid import Cell
 from harness.rundir import PointDir, SweepDir, read_json
 from harness.spec import Point, Run, Sweep
@@ -138,12 +138,12 @@ def _left_s(sweep: Sweep, points: Sequence[PointStatus], notes: Sequence[Now]) -
 
 def _point_s(sweep: Sweep, point: Point, points: Sequence[PointStatus]) -> Guess:
     """As long as the same point took in other launches, or else in other arms, or else as planned."""
-    alike = [each for each in points if each.took_s is not None and each.point.concurrency == point.concurrency]
+    alike = [each for each in points if each.took_s is not None and each.point.load == point.load]
     same = [each for each in alike if each.point.run.key == point.run.key]
     took = [each.took_s for each in same or alike if each.took_s is not None]
     if took:
         return Guess(min(took), max(took))
-    return point_s(expected_of(point.run, sweep, point.concurrency).request_s, sweep)
+    return point_s(outlook_of(point, sweep).request_s, sweep, point.rate)
 
 
 def _ready_s(run: Run, notes: Sequence[Now]) -> Guess:

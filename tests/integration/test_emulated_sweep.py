@@ -79,7 +79,7 @@ BAD = {
     "early_eos": (MTP, ("--fault", "early_eos=2"), {"past_eos"}),
     "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
 }
-RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady"}
+RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady", "overloaded"}
 RAISED_BY_A_PAIR = {"accuracy_differs"}  # test_accuracy
 RAISED_BY_METERS = {
     *CODES,

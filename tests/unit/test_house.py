@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 HARNESS = (
     {"errors", "units", "stats", "front", "paths", "arguments"},
-    {"spec", "records", "samplefile", "hold"},
-    {"metrics", "engines", "corpus", "prompts", "launch", "emulator", "power"},
+    {"spec", "records", "samplefile", "hold", "trace"},
+    {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {"accuracy", "ladder", "load", "metering", "now", "plan", "prefetch", "progress", "settle", "surroundings"},
     {"scoring", "status", "sweep", "virtual", "dilation", "doctor"},

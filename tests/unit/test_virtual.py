@@ -1,12 +1,17 @@
 """A sweep in virtual time goes the whole way: rows, comparison, and resuming."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import config
 from harness.errors import UserError
+from harness.paths import packaged_configs
+from harness.samplefile import read_samples
+from harness.scoring import rescore
 from harness.sweep import run_sweep
 
 SWEEP = Path("quickstart-emulator")
@@ -50,3 +55,56 @@ async def test_a_system_without_a_profile_runs_on_its_roofline(tmp_path):
     argv = json.loads(next(tmp_path.glob("*off*/attempt-1/argv.json")).read_text())["argv"]
 
     assert "derived from the data sheet of b200" in argv[argv.index("--profile") + 1]
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Writes the quickstart's sweep with another load and gives it."""
+    closed = (packaged_configs() / "sweeps" / f"{SWEEP}.yaml").read_text()
+    (tmp_path / "t.jsonl").write_text('{"timestamp": 0}\n{"timestamp": 20}\n{"timestamp": 25}\n{"timestamp": 60}\n')
+
+    def load(text):
+        file = tmp_path / "open.yaml"
+        file.write_text(re.sub("concurrency:.*", text, closed))
+        return config.load(file)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("load", "label"),
+    [
+        ("rate: [20, 50]", "poisson"),
+        ("rate: [20, 50]\narrivals: {burstiness: 0.25}", "gamma 0.25"),
+        ("rate: [20, 50]\narrivals: constant", "constant"),
+        ("arrivals: {trace: {file: ./t.jsonl, unit: ms}}", "trace 02661ae126701e57"),
+    ],
+)
+async def test_an_open_loop_goes_the_whole_way(tmp_path, opened, load, label):
+    sweep, folder = opened(load), tmp_path / "results"
+    rows = await run_sweep(sweep, folder, in_virtual_time=True)
+    before = (folder / "points.jsonl").read_text()
+
+    assert [[]] == list({tuple(row["invalid"]): row["invalid"] for row in rows}.values())
+    assert {(label, None)} == {(row["arrivals"], row["concurrency"]) for row in rows}
+    assert set(sweep.rate) == {row["rate"] for row in rows}
+    assert {0.0} == {row["send_late_s"] for row in rows}
+    assert all(row["ttft_due_s"] == row["ttft_s"] and row["e2e_due_s"] == row["e2e_s"] for row in rows)
+    assert 0 == rescore(folder).changed
+    assert before == (folder / "points.jsonl").read_text()
+
+
+async def test_both_arms_of_an_open_loop_are_sent_the_same_schedule(tmp_path, opened):
+    await run_sweep(opened("rate: 50"), tmp_path / "results", in_virtual_time=True)
+    due = [
+        np.sort(read_samples(file).due_ns)[:100].tolist() for file in tmp_path.glob("results/*/r50-l0/requests.parquet")
+    ]
+
+    assert 2 == len(due)
+    assert due[0] == due[1]
+
+
+async def test_an_overloaded_server_is_said_to_be(tmp_path, opened):
+    rows = await run_sweep(opened("rate: 5000"), tmp_path / "results", in_virtual_time=True)
+
+    assert all("overloaded" in row["invalid"] for row in rows)

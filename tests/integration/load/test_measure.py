@@ -10,7 +10,7 @@ import pytest
 
 from harness import load
 from harness.engines.base import Endpoint
-from harness.load import pool
+from harness.load import users
 from harness.prompts import Frame, PromptStream
 from harness.records import EngineCounters
 from harness.spec import (
@@ -213,7 +213,7 @@ async def test_death_is_noticed_while_requests_run_out(measured, server, script)
 
 
 async def test_a_server_that_only_fails_is_given_up_with_its_samples(measured, server, script, monkeypatch):
-    monkeypatch.setattr(pool, "_FAILURES_PER_SLOT", 3)
+    monkeypatch.setattr(users, "_FAILURES_PER_SLOT", 3)
     server.script = lambda _: script(fault="http_500")
     measurement = await measured(4, Never())
 
@@ -232,7 +232,7 @@ async def test_a_failed_request_is_not_sent_again_and_its_user_goes_on(measured,
 
 
 async def test_a_failing_user_waits_longer_each_time(measured, server, script, monkeypatch):
-    monkeypatch.setattr(pool, "_FAILURES_PER_SLOT", 4)
+    monkeypatch.setattr(users, "_FAILURES_PER_SLOT", 4)
     server.script = lambda _: script(fault="http_500")
     samples = (await measured(1, Never())).samples
     pauses_s = (samples.sent_ns[1:] - samples.end_ns[:-1]) / 1e9

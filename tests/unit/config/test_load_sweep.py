@@ -230,4 +230,4 @@ def test_the_sweep_in_the_guide_is_good_and_shows_every_key(written):
     keys = {line.partition(":")[0] for line in shown.splitlines()}
 
     assert "my-sweep" == config.load(written(shown)).name
-    assert Sweep.model_fields.keys() - keys == {"revision", "runs", "pp", "ep", "dp"}
+    assert Sweep.model_fields.keys() - keys == {"revision", "runs", "pp", "ep", "dp", "rate", "arrivals"}

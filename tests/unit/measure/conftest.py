@@ -8,6 +8,7 @@ from harness.power.energy import traces
 from harness.power.evidence import Power
 from harness.records import RequestSample, Window, columns
 from harness.spec import (
+    Arrivals,
     EngineSpec,
     Gpu,
     Model,
@@ -96,7 +97,7 @@ def window_of():
 
 @pytest.fixture
 def point_of():
-    def make(*, draft_tokens=0, forced=None, concurrency=1, tp=1, prices=(), **workload):
+    def make(*, draft_tokens=0, forced=None, concurrency=1, rate=None, arrivals=None, tp=1, prices=(), **workload):
         gpu = Gpu(
             name="g", label="G", vendor=Vendor.NVIDIA, arch="x", memory_gb=80.0, prices=tuple(prices), source="a test"
         )
@@ -121,6 +122,8 @@ def point_of():
             mtp=Mtp(draft_tokens=draft_tokens, forced_acceptance_length=forced),
         )
         load = Workload(name="w", **{"isl": 100, "osl": 9} | workload)
+        if rate is not None:
+            return Point(run=run, workload=load, rate=rate, arrivals=arrivals or Arrivals(), launch=0)
         return Point(run=run, workload=load, concurrency=concurrency, launch=0)
 
     return make
