@@ -15,12 +15,14 @@ class Choice:
 
     Attributes:
         key: the system.
-        by_concurrency: measured, at each concurrency that several arms share.
+        loads: what the places of `by_concurrency` are of: `concurrency`, or `requests/s` in open loop.
+        by_concurrency: measured, at each load that several arms share.
         by_interactivity: the envelope, at interactivities that any arm reaches.
         stamps: what every number of it must carry.
     """
 
     key: str
+    loads: str
     by_concurrency: tuple[Best, ...]
     by_interactivity: tuple[Best, ...]
     stamps: tuple[str, ...]
@@ -46,6 +48,7 @@ def _choice(group: Sequence[Comparison]) -> Choice:
     reached = min(low for low, _ in spans), max(high for _, high in spans)
     return Choice(
         key=first.pair.key.rpartition("/")[0],
+        loads=first.pair.off.levels[0].load.unit,
         by_concurrency=best_by_concurrency({arm: line.levels for arm, line in curves.items()}),
         by_interactivity=best_by_interactivity(curves, default_targets(reached)),
         stamps=tuple(dict.fromkeys(stamp for comparison in group for stamp in comparison.stamps)),

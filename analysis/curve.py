@@ -55,7 +55,8 @@ class Curve:
     Attributes:
         levels: every usable level.
         knots: those that the line meets, interactivity falling.
-        place: the splines' abscissa at the knots, ascending: ln concurrency, or -ln interactivity.
+        place: the splines' abscissa at the knots, ascending: ln concurrency (ln rate in open loop), or -ln
+            interactivity.
         log_x: ln interactivity at the knots, never rising; shape (..., knots).
         log_y: ln of each column that all knots have; shape (..., knots).
         outliers: levels that another of the same topology beats.
@@ -119,12 +120,12 @@ class Curve:
 
 def curve(levels: Sequence[Level], view: View) -> Curve:
     """The curve of one arm in one view; `levels` is not empty."""
-    knots = _front(levels) if view == BEST else sorted(levels, key=lambda level: level.concurrency)
+    knots = _front(levels) if view == BEST else sorted(levels, key=lambda level: level.load)
     log_x = np.log([_of(level, X) for level in knots])
     return Curve(
         levels=tuple(levels),
         knots=tuple(knots),
-        place=-log_x if view == BEST else np.log([float(level.concurrency) for level in knots]),
+        place=-log_x if view == BEST else np.log([level.load.amount for level in knots]),
         log_x=falling(log_x),
         log_y=_columns(knots),
         outliers=tuple(_outliers(levels)),
@@ -151,7 +152,7 @@ def _front(levels: Sequence[Level]) -> list[Level]:
 
 
 def _columns(knots: Sequence[Level]) -> dict[str, Float]:
-    columns = {"concurrency": np.log([float(level.concurrency) for level in knots])}
+    columns = {"concurrency": np.log([level.concurrency for level in knots])}
     for name in COLUMNS:
         values = [level.mean(name) for level in knots]
         known = [value for value in values if value is not None and value > 0]

@@ -100,7 +100,7 @@ def _days(gap: int) -> str:
 
 
 def _same_place(off: Level, mtp: Level) -> bool:
-    return (off.topology, off.concurrency) == (mtp.topology, mtp.concurrency)
+    return (off.topology, off.load) == (mtp.topology, mtp.load)
 
 
 def _apart(off: Level, mtp: Level, name: str) -> float:
@@ -111,7 +111,7 @@ def _apart(off: Level, mtp: Level, name: str) -> float:
 def _one_by_one(pair: Pair) -> Iterable[str]:
     lowest = _lowest(pair.mtp)
     if lowest and SPLIT < lowest[1] < ONE_BY_ONE:
-        yield f"tokens come one by one: gap between chunks / time per token is {lowest[1]:.2f} at c{lowest[0]}"
+        yield f"tokens come one by one: gap between chunks / time per token is {lowest[1]:.2f} at c{lowest[0]:.4g}"
 
 
 def _several_at_once(pair: Pair) -> tuple[bool, str]:
@@ -121,13 +121,13 @@ def _several_at_once(pair: Pair) -> tuple[bool, str]:
         return False, f"no counters, and no chunk gaps at concurrency {LOW_CONCURRENCY} or less"
     concurrency, gaps = lowest
     if gaps <= SPLIT:
-        return False, f"no counters, and the engine sends one step in several chunks ({gaps:.2f} at c{concurrency})"
+        return False, f"no counters, and the engine sends one step in several chunks ({gaps:.2f} at c{concurrency:.4g})"
     if gaps > STREAMED_TOGETHER or (off and off[1] > STEPWISE):
-        return False, f"no counters, and the engine streams several steps at once ({gaps:.1f} at c{concurrency})"
-    return True, f"gap between chunks / time per token is {gaps:.2f} at c{concurrency}"
+        return False, f"no counters, and the engine streams several steps at once ({gaps:.1f} at c{concurrency:.4g})"
+    return True, f"gap between chunks / time per token is {gaps:.2f} at c{concurrency:.4g}"
 
 
-def _lowest(side: Side) -> tuple[int, float] | None:
+def _lowest(side: Side) -> tuple[float, float] | None:
     """The lowest concurrency that tells chunk gaps over time per token, if that is low; and the ratio there."""
     told = [(level.concurrency, ratio) for level in side.levels if (ratio := _gaps_over_tpot(level)) is not None]
     lowest = min(told, default=None)

@@ -112,7 +112,7 @@ def _warnings(pair: Pair) -> list[Flag]:
     for side in (pair.off, pair.mtp):
         for row in side.rows:
             for code in row.warnings:
-                found[code][f"{side.arm.label} c{row.concurrency}"] += 1
+                found[code][f"{side.arm.label} {row.load.label}"] += 1
     return [
         Flag(code, ", ".join(f"{place} ({count}x)" if count > 1 else place for place, count in places.items()))
         for code, places in found.items()
@@ -169,7 +169,7 @@ def of_places(found: Sequence[Target], matched: Sequence[SameConcurrency]) -> li
             flags.append(Flag("clamped", f"{place}: {ends}, whose values are shown, and no ratio"))
         flags += _service(place, target.mtp, target.off)
     for level in matched:
-        flags += _service(f"at concurrency {level.concurrency}", level.mtp, level.off)
+        flags += _service(f"at {level.load.words}", level.mtp, level.off)
     return flags
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from analysis.pairs import BEST, MATCHED, Arm, Asked, Level, Lonely, Pair, Question, Side, View, days_apart
+from analysis.pairs import BEST, MATCHED, Arm, Asked, Level, Lonely, Pair, Question, Side, View, days_apart, loop_of
 from analysis.rows import Row, Table
 
 K = TypeVar("K")
@@ -24,10 +24,25 @@ def find(table: Table) -> tuple[tuple[Asked, ...], tuple[Lonely, ...]]:
         off = arms.pop(Arm(0), [])
         if not off or not arms:
             alone = {**arms, Arm(0): off} if off else arms
-            lonely += [Lonely(f"{question.key}/{arm.key}", tuple(alone[arm])) for arm in sorted(alone)]
+            lonely += [
+                Lonely(f"{question.key}/{arm.key}", tuple(alone[arm]), _elsewhere(question, arm, table))
+                for arm in sorted(alone)
+            ]
             continue
         asked += [_asked(question, arm, off, arms[arm]) for arm in sorted(arms)]
     return tuple(asked), tuple(lonely)
+
+
+def _elsewhere(question: Question, arm: Arm, table: Table) -> tuple[str, ...]:
+    """The other loops in which the arm that is missing was measured."""
+    found = {
+        loop_of(row.arrivals)
+        for row in (*table.rows, *table.older)
+        if replace(Question.of(row), arrivals=question.arrivals) == question
+        and row.arrivals != (question.arrivals or None)
+        and _arm(row).is_off != arm.is_off
+    }
+    return tuple(sorted(found))
 
 
 def _by_key(item: tuple[Question, list[Row]]) -> tuple[str, bool, bool, str]:
@@ -85,12 +100,12 @@ def _pair(
 
 
 def _side(arm: Arm, rows: Iterable[Row]) -> Side:
-    levels = _grouped(rows, lambda row: (row.topology, row.pair_key, row.concurrency))
+    levels = _grouped(rows, lambda row: (row.topology, row.pair_key, row.load))
     return Side(
         arm=arm,
         levels=tuple(
-            Level(topology, concurrency, tuple(sorted(launches, key=lambda row: row.launch_id)))
-            for (topology, _, concurrency), launches in sorted(levels.items())
+            Level(topology, load, tuple(sorted(launches, key=lambda row: row.launch_id)))
+            for (topology, _, load), launches in sorted(levels.items())
         ),
     )
 
@@ -131,7 +146,7 @@ def _togetherness(off: list[Row], mtp: list[Row]) -> tuple[int, int, int, str, s
     versions = _version(off), _version(mtp)
     known = 1 if None in versions else 2 * (versions[0] == versions[1])
     off_day, mtp_day = (max((row.day or "" for row in rows), default="") for rows in (off, mtp))
-    curve = min(3, *(len({row.concurrency for row in rows}) for rows in (off, mtp)))
+    curve = min(3, *(len({row.load for row in rows}) for rows in (off, mtp)))
     apart = 0 if known != 1 else -(days_apart(off_day, mtp_day) or 0)
     return known, curve, apart, mtp_day, off_day
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from analysis.rows import Row, Topology
+from analysis.rows import Load, Row, Topology
 
 View = Literal["matched", "best-of-topologies"]
 MATCHED: View = "matched"
@@ -50,15 +50,21 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One concurrency of one topology of one arm.
+    """One load on one topology of one arm.
 
     Attributes:
         rows: its launches, in a fixed order; at least one.
     """
 
     topology: Topology
-    concurrency: int
+    load: Load
     rows: tuple[Row, ...]
+
+    @property
+    def concurrency(self) -> float:
+        """Requests in flight: held in closed loop, found in open loop."""
+        found = self.mean("held_concurrency") if self.load.arrivals else None
+        return self.load.amount if found is None else found
 
     def mean(self, name: str) -> float | None:
         """Mean of a metric over the launches; None when any launch lacks it."""
@@ -69,7 +75,7 @@ class Level:
     @property
     def label(self) -> str:
         """`tp8 c32`."""
-        return f"{self.topology.label} c{self.concurrency}"
+        return f"{self.topology.label} {self.load.label}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class Side:
     """One arm of a pair with everything that was measured of it.
 
     Attributes:
-        levels: by topology, then concurrency.
+        levels: by topology, then load.
     """
 
     arm: Arm
@@ -117,7 +123,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is held equal whatever the view: on this model, GPU, precision and workload."""
+    """What is held equal whatever the view: on this model, GPU, precision and workload.
+
+    Attributes:
+        arrivals: how requests come in open loop; "" for a closed one. What a user sees at a rate and at a concurrency
+            differs on one and the same server, so the two are two questions.
+    """
 
     model: str
     gpu: str
@@ -129,6 +140,7 @@ class Question:
     emulated: bool
     demo: bool
     origin: str
+    arrivals: str = ""
 
     @classmethod
     def of(cls, row: Row) -> "Question":
@@ -144,12 +156,14 @@ class Question:
             emulated=row.emulated,
             demo=row.demo,
             origin=row.origin,
+            arrivals=row.arrivals or "",
         )
 
     @property
     def key(self) -> str:
-        """`qwen3.5/h100/fp8/1k1k/sglang`."""
-        return f"{self.model}/{self.gpu}/{self.precision}/{self.workload}/{self.engine}"
+        """`qwen3.5/h100/fp8/1k1k/sglang`, in open loop `.../sglang/poisson`."""
+        parts = (self.model, self.gpu, self.precision, self.workload, self.engine, self.arrivals.replace(" ", "-"))
+        return "/".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +210,36 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Lonely:
-    """An arm that has no partner."""
+    """An arm that has no partner.
+
+    Attributes:
+        elsewhere: how requests came to rows of the other arm that it would have had with the same arrivals; "closed
+            loop" among them.
+    """
 
     key: str
     rows: tuple[Row, ...]
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
         """Why nothing was compared."""
         other = "MTP" if self.key.endswith("/off") else "Off"
-        return f"no {other} arm of the same model, GPU, precision, workload and engine beside its {len(self.rows)} rows"
+        reason = (
+            f"no {other} arm of the same model, GPU, precision, workload and engine beside its {len(self.rows)} rows"
+        )
+        if not self.elsewhere:
+            return reason
+        here = loop_of(self.rows[0].arrivals)
+        return (
+            f"{reason} of {here}: {other} was measured in {' and '.join(self.elsewhere)}, and what users see under one "
+            "load is not comparable with what they see under another; measure both arms alike"
+        )
+
+
+def loop_of(arrivals: str | None) -> str:
+    """`closed loop`, `open loop (poisson)`."""
+    return f"open loop ({arrivals})" if arrivals else "closed loop"
 
 
 def days_apart(one: str, other: str) -> int | None:

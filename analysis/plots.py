@@ -156,7 +156,7 @@ def _points(side: Side, line: Curve) -> Iterable[Spec]:
     several = len(side.topologies) > 1
     for level in line.levels:
         errors = level_errors(level)
-        point: Spec = {"arm": side.arm.label, "label": level.label if several else f"c{level.concurrency}"}
+        point: Spec = {"arm": side.arm.label, "label": level.label if several else level.load.label}
         point["outlier"] = id(level) in outliers
         for axis, name in (("x", X), ("y", Y)):
             value, error = _value(level, name), errors[name]

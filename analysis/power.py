@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from analysis.flags import Flag
 from analysis.pairs import Level, Pair
 from analysis.rates import Rates
+from analysis.rows import Load
 from harness.metrics import REASONS
 from harness.units import percent
 
@@ -47,9 +48,9 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class PowerLevel:
-    """Both arms at one concurrency."""
+    """Both arms at one load."""
 
-    concurrency: int
+    load: Load
     mtp: Drawn
     off: Drawn
 
@@ -63,12 +64,12 @@ class PowerLevel:
 
 
 def power_levels(pair: Pair, rates: Rates) -> tuple[PowerLevel, ...]:
-    """The concurrencies that both arms have and of which at least one has power, or lost it."""
-    of_off = {(level.topology, level.concurrency): level for level in pair.off.levels}
+    """The loads that both arms have and of which at least one has power, or lost it."""
+    of_off = {(level.topology, level.load): level for level in pair.off.levels}
     found = [
-        PowerLevel(level.concurrency, _drawn(level, rates), _drawn(of_off[level.topology, level.concurrency], rates))
+        PowerLevel(level.load, _drawn(level, rates), _drawn(of_off[level.topology, level.load], rates))
         for level in pair.mtp.levels
-        if (level.topology, level.concurrency) in of_off
+        if (level.topology, level.load) in of_off
     ]
     return tuple(level for level in found if any(arm.scope or arm.void for arm in (level.mtp, level.off)))
 
@@ -88,7 +89,7 @@ def of_power(levels: Sequence[PowerLevel]) -> list[Flag]:
     """Clocks that were held down, and figures that are void."""
     flags = []
     for level in levels:
-        place = f"at concurrency {level.concurrency}"
+        place = f"at {level.load.words}"
         for code, name, cause in (
             ("power-capped", "power_capped_share", "the power limit"),
             ("throttled", "throttled_share", "heat or the power supply"),

@@ -194,7 +194,7 @@ def _unknown(comparison: Comparison) -> str:
 
 
 def _mechanism(comparison: Comparison) -> Iterable[str]:
-    """Speed-up at equal concurrency, split into tokens a step and time a step."""
+    """Speed-up at equal load, split into tokens a step and time a step."""
     levels = comparison.same_concurrency
     if not levels:
         return
@@ -202,15 +202,15 @@ def _mechanism(comparison: Comparison) -> Iterable[str]:
     ends = [first] if first is last else [first, last]
     clauses = [
         f"{more_or_less(level.speedup.value)} tok/s/user and {more_or_less(level.ratio.value)} tok/s/GPU "
-        f"at concurrency {level.concurrency}"
+        f"at {level.load.words}"
         for level in ends
     ]
-    yield f"At equal concurrency MTP gives {', '.join(clauses)}."
+    yield f"At equal {'rate' if comparison.pair.question.arrivals else 'concurrency'} MTP gives {', '.join(clauses)}."
     split = [level for level in ends if level.step_time_ratio is not None]
     if split:
         parts = [
             f"{number(level.mtp.acceptance_length)} tokens in a step that takes {number(level.step_time_ratio)} times "
-            f"as long at concurrency {level.concurrency}"
+            f"as long at {level.load.words}"
             for level in split
         ]
         yield f"It makes {', '.join(parts)}; with fewer tokens a step than that factor, users would be slower than Off."

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.pairs import Question
-from analysis.rows import OUTPUT, Row, X, Y
+from analysis.rows import OUTPUT, Load, Row, X, Y
 
 SERIES = (X, Y, OUTPUT)
 """Resampled jointly; the rest of a row has no blocks."""
@@ -37,10 +37,10 @@ def launch_spread(rows: Iterable[Row], question: Question) -> LaunchSpread | Non
     A launch's deviation is its mean over the concurrencies that all launches of its Run have: what a restart changes
     lasts as long as the server.
     """
-    runs: dict[object, dict[object, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    runs: dict[object, dict[object, dict[Load, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if _same_system(row, question):
-            runs[row.folder, row.run_key, row.workload, row.isl, row.osl][row.launch_id][row.concurrency] = row
+            runs[row.folder, row.run_key, row.workload, row.isl, row.osl][row.launch_id][row.load] = row
     found = [_deviations(list(launches.values())) for launches in runs.values()]
     known = [deviations for deviations in found if deviations is not None]
     if not known:
@@ -53,7 +53,7 @@ def _same_system(row: Row, question: Question) -> bool:
     return asked == (row.model, row.gpu, row.precision, row.engine, row.emulated, row.demo) and not row.attached
 
 
-def _deviations(launches: Sequence[dict[int, Row]]) -> NDArray[np.float64] | None:
+def _deviations(launches: Sequence[dict[Load, Row]]) -> NDArray[np.float64] | None:
     shared = set.intersection(*(set(launch) for launch in launches))
     if len(launches) < 2 or not shared:
         return None

@@ -53,10 +53,49 @@ class Topology(msgspec.Struct, frozen=True, order=True):
         return "-".join([split, *parts, *([self.prefill] if self.prefill else [])])
 
 
+class Load(msgspec.Struct, frozen=True, order=True):
+    """What a point was put under: so many users in closed loop, or so many requests a second in open loop.
+
+    Attributes:
+        amount: users, or requests a second.
+        arrivals: how these are spread; "" in closed loop. Loads of different kinds are not of one scale.
+    """
+
+    amount: float
+    arrivals: str = ""
+
+    @property
+    def label(self) -> str:
+        """`c8`, `r2.5`."""
+        return f"{'r' if self.arrivals else 'c'}{self.amount:.6g}"
+
+    @property
+    def words(self) -> str:
+        """`concurrency 8`, `2.5 requests/s`."""
+        return f"{self.amount:.6g} requests/s" if self.arrivals else f"concurrency {self.amount:.6g}"
+
+    @property
+    def unit(self) -> str:
+        """`concurrency`, `requests/s`."""
+        return "requests/s" if self.arrivals else "concurrency"
+
+    @property
+    def seed(self) -> int:
+        """Of what is drawn for it."""
+        return round(1000 * self.amount) if self.arrivals else round(self.amount)
+
+    @property
+    def fields(self) -> Mapping[str, float]:
+        """By its name in JSON: `concurrency`, or `rate`."""
+        return {"rate" if self.arrivals else "concurrency": self.amount}
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One point as its file tells it.
 
     Attributes:
+        concurrency: users; None in open loop.
+        rate, arrivals: requests a second, and how they are spread; None in closed loop.
         draft_tokens: 0 is Off; None is MTP of a length that the origin does not say.
         origin: whose definitions the numbers follow; rows of ours are `mtpbench`.
         image: container image, where the origin tells it.
@@ -74,7 +113,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     engine: str
     isl: int
     osl: int
-    concurrency: int
+    concurrency: int | None = None
+    rate: float | None = None
+    arrivals: str | None = None
     draft_tokens: int | None
     run_key: str
     pair_key: str
@@ -127,6 +168,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return tuple(float(v) for v in values if isinstance(v, int | float) and math.isfinite(v))
 
     @property
+    def load(self) -> Load:
+        """What it was put under."""
+        return Load(self.rate or 0.0, self.arrivals or "") if self.concurrency is None else Load(self.concurrency)
+
+    @property
     def is_off(self) -> bool:
         """Whether this is the Off arm."""
         return self.draft_tokens == 0
@@ -174,15 +220,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def launch_id(self) -> tuple[str, ...]:
-        """Names the server start that made the row, as well as the row can tell; the same at every concurrency."""
+        """Names the server start that made the row, as well as the row can tell; the same at every load."""
         if self.imported:
             return (self.day or self.source, self.run or "", str(self.launch))
         return (self.folder or "", self.sweep or "", f"{self.launch:06d}")
 
     @property
     def label(self) -> str:
-        """The row for people: run, concurrency, launch."""
-        return f"{self.run_key} c{self.concurrency} l{self.launch}"
+        """The row for people: run, load, launch."""
+        return f"{self.run_key} {self.load.label} l{self.launch}"
 
 
 class Unusable(msgspec.Struct, frozen=True):
@@ -320,4 +366,4 @@ def _measurement(row: Row) -> tuple[object, ...]:
     """Equal for two copies of one measurement; figures that were printed with fewer digits still meet."""
     x, y = row.number(X) or 0.0, row.number(Y) or 0.0
     place = () if row.imported else (*row.launch_id[1:], row.started)
-    return (row.run_key, row.workload, row.isl, row.osl, row.concurrency, f"{x:.5e}", f"{y:.5e}", *place)
+    return (row.run_key, row.workload, row.isl, row.osl, row.load, f"{x:.5e}", f"{y:.5e}", *place)

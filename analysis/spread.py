@@ -119,7 +119,7 @@ def level_draws(level: Level, recorded: LaunchSpread | None = None, draws: int =
     answer for every MTP arm.
     """
     values = _units(level)
-    seed = level.concurrency if len(level.rows) == 1 else 0
+    seed = level.load.seed if len(level.rows) == 1 else 0
     counts = stats.resampled(values.shape[1], draws, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = np.log(values.mean(axis=1))

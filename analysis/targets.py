@@ -1,4 +1,4 @@
-"""Both arms side by side, read at one interactivity or measured at one concurrency: numbers, ratios, intervals.
+"""Both arms side by side, read at one interactivity or measured at one load: numbers, ratios, intervals.
 
 Knows curves and rates; no files, no words, no verdict on the whole.
 """
@@ -14,7 +14,7 @@ from analysis.curve import COLUMNS, Curve, Float
 from analysis.pairs import Level, Pair
 from analysis.rates import Rates
 from analysis.recorded import LaunchSpread
-from analysis.rows import OUTPUT, X, Y
+from analysis.rows import OUTPUT, Load, X, Y
 from analysis.spread import Error, Spread, level_errors
 
 QUARTERS = (0.25, 0.5, 0.75)
@@ -28,7 +28,7 @@ class Reading:
 
     Attributes:
         half_width: half of the 95 % interval of total_tok_s_gpu, relative.
-        concurrency: requests in flight, read between points; exact at a measured concurrency.
+        concurrency: requests in flight, read between points; exact at a measured concurrency, found at a rate.
         gpus: GPUs of the deployments that the place lies between.
         tok_s_mw_provisioned: by the assumed all-in power.
         clamped: the arm has no such interactivity, and this is its nearest end.
@@ -72,14 +72,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SameConcurrency:
-    """Both arms at one concurrency, as measured: nothing is interpolated.
+    """Both arms at one concurrency, or one rate in open loop, as measured: nothing is interpolated.
 
     Attributes:
         speedup: MTP over Off in interactivity.
         ratio, output_ratio: in total and in output tok/s/GPU.
     """
 
-    concurrency: int
+    load: Load
     mtp: Reading
     off: Reading
     speedup: Ratio
@@ -128,9 +128,9 @@ def targets(mtp: Spread, off: Spread, at: Sequence[float], rates: Rates, *, with
 def same_concurrency(
     pair: Pair, rates: Rates, *, within_launch: bool, recorded: LaunchSpread | None = None
 ) -> tuple[SameConcurrency, ...]:
-    """Both arms at every concurrency that both measured; for a pair of one topology."""
-    off = {level.concurrency: level for level in pair.off.levels}
-    shared = [(level, off[level.concurrency]) for level in pair.mtp.levels if level.concurrency in off]
+    """Both arms at every load that both measured; for a pair of one topology."""
+    off = {level.load: level for level in pair.off.levels}
+    shared = [(level, off[level.load]) for level in pair.mtp.levels if level.load in off]
     return tuple(_same_concurrency(mtp, other, rates, within_launch, recorded) for mtp, other in shared)
 
 
@@ -146,7 +146,7 @@ def _same_concurrency(
     speedup, total = of(X), of(Y)
     assert speedup is not None  # rows without either are not usable
     assert total is not None
-    return SameConcurrency(mtp.concurrency, readings[0], readings[1], speedup, total, of(OUTPUT))
+    return SameConcurrency(mtp.load, readings[0], readings[1], speedup, total, of(OUTPUT))
 
 
 def _ratio(
@@ -201,7 +201,7 @@ def _measured(level: Level, error: Error | None, rates: Rates) -> Reading:
     interactivity = level.mean(X)
     assert interactivity is not None  # rows without it are not usable
     return _reading(
-        {"concurrency": float(level.concurrency), **columns},
+        {"concurrency": level.concurrency, **columns},
         interactivity=interactivity,
         error=error,
         rates=rates,

@@ -40,7 +40,7 @@ class Best:
     """Which arm delivers most at one place, of those measured there.
 
     Attributes:
-        place: a concurrency, or an interactivity.
+        place: a concurrency, requests a second in open loop, or an interactivity.
         tok_s_gpu: total tok/s/GPU by arm, all that were there.
         best: the first of them.
         tied: others within the tie margin of it.
@@ -82,14 +82,14 @@ def _crossover(before: int, after: int, x: Float, gap: Float, doubt: Float) -> C
 
 
 def best_by_concurrency(arms: Mapping[Arm, Sequence[Level]]) -> tuple[Best, ...]:
-    """At each concurrency that several arms were measured at, which delivers most."""
-    told: dict[int, dict[Arm, float]] = {}
+    """At each load that several arms were measured at, which delivers most."""
+    told: dict[float, dict[Arm, float]] = {}
     for arm, levels in arms.items():
         for level in levels:
             value = level.mean(Y)
             if value is not None:
-                told.setdefault(level.concurrency, {})[arm] = value
-    return tuple(_best(concurrency, values) for concurrency, values in sorted(told.items()) if len(values) > 1)
+                told.setdefault(level.load.amount, {})[arm] = value
+    return tuple(_best(amount, values) for amount, values in sorted(told.items()) if len(values) > 1)
 
 
 def best_by_interactivity(arms: Mapping[Arm, Curve], at: Sequence[float]) -> tuple[Best, ...]:

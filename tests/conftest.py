@@ -75,6 +75,7 @@ class Synthetic:
     osl: int = 1024
     emulated: bool = False
     demo: bool = False
+    arrivals: str = ""
     stamps: tuple[str, ...] = ()
     must_equal: dict[str, object] = field(default_factory=lambda: {"model_revision": "r1", "dtype": "bf16"})
     differs: dict[int, dict[str, object]] = field(default_factory=dict)
@@ -147,6 +148,7 @@ class Synthetic:
                 "output_tok_s_gpu": Estimate(value=_short(y * self.osl / (self.isl + self.osl))),
                 "input_tok_s_gpu": Estimate(value=_short(y * self.isl / (self.isl + self.osl))),
                 "ttft_s": Estimate(value=_short(0.02 + 0.01 * concurrency)),
+                **({"held_concurrency": Estimate(value=concurrency + 0.5)} if self.arrivals else {}),
                 "acceptance_length": Estimate(value=length, reason=None if length else "off"),
             },
             blocks={
@@ -178,7 +180,7 @@ class Synthetic:
             "forced_acceptance_length": arm.forced,
             "isl": self.isl,
             "osl": self.osl,
-            "concurrency": concurrency,
+            **self._load(concurrency),
             "launch": launch,
             "attempt": 1,
             "node": self.nodes.get((arm.draft_tokens, launch), "node-1"),
@@ -187,6 +189,11 @@ class Synthetic:
             "prompt_hash": "00112233aabbccdd",
             "demo": self.demo,
         }
+
+    def _load(self, concurrency: int) -> dict[str, object]:
+        if not self.arrivals:
+            return {"concurrency": concurrency}
+        return {"concurrency": None, "rate": concurrency / 8, "arrivals": self.arrivals}
 
 
 def _short(value: float) -> float:

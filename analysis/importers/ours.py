@@ -8,7 +8,7 @@ from analysis.importers.row import Row
 from harness.records import SCHEMA
 
 NAMES = ("run_key", "pair_key", "model", "gpu", "precision", "engine")
-COUNTS = ("gpus", "isl", "osl", "concurrency")
+COUNTS = ("gpus", "isl", "osl")
 CODES = ("stamps", "invalid", "warnings")
 OTHER_SCHEMA = "schema "
 """How the reason begins when a line is of another version than this program's."""
@@ -35,6 +35,11 @@ def row(record: Mapping[str, Any]) -> Row:
     fields.count("draft_tokens")
     for name in COUNTS:
         fields.positive_count(name)
+    if record.get("arrivals") is None:
+        fields.positive_count("concurrency")
+    else:
+        fields.needed_text("arrivals")
+        fields.positive("rate")
     for name in CODES:
         if not isinstance(record.get(name, []), list):
             raise UnusableRow(f"{name} is not a list")

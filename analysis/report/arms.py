@@ -104,7 +104,7 @@ def _points(curve: Curve, *, several: bool) -> list[Plain]:
 def _point(level: Level, *, several: bool) -> Plain:
     values = {name: level.mean(name) for name in columns()}
     return {
-        "label": level.label if several else f"c{level.concurrency}",
+        "label": level.label if several else level.load.label,
         "concurrency": level.concurrency,
         "topology": level.topology.label,
         "gpus": level.topology.gpus,

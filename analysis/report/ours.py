@@ -131,7 +131,7 @@ def _verdicts(comparison: Comparison) -> str:
 
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     return {
-        "concurrency": level.concurrency,
+        "concurrency": level.load.amount,
         "mtp": _measured(level.mtp),
         "off": _measured(level.off),
         "speedup": _ratio(level.speedup),

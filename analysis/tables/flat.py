@@ -52,12 +52,12 @@ def _comparison(comparison: Comparison) -> Iterator[Line]:
         yield {**place, "arm": "mtp", **_reading(target.mtp), **_ratio(target.ratio, verdict)}
         yield {**place, "arm": "off", **_reading(target.off)}
     for level in comparison.same_concurrency:
-        place = {**common, "table": "same-concurrency", "at": level.concurrency}
+        place = {**common, "table": "same-concurrency", "at": level.load.amount}
         verdict = comparison.verdict_of(level.ratio)
         yield {**place, "arm": "mtp", **_reading(level.mtp), **_ratio(level.ratio, verdict)}
         yield {**place, "arm": "off", **_reading(level.off)}
     for drawn in comparison.power:
-        place = {**common, "table": "power", "at": drawn.concurrency}
+        place = {**common, "table": "power", "at": drawn.load.amount}
         yield {**place, "arm": "mtp", **_drawn(drawn.mtp), "energy_ratio": drawn.energy_ratio}
         yield {**place, "arm": "off", **_drawn(drawn.off)}
     if not (comparison.targets or comparison.same_concurrency):

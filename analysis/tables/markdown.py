@@ -104,15 +104,16 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         yield _ratios(comparison)
         yield _details(comparison)
     if comparison.same_concurrency:
-        yield "At equal concurrency, as measured:"
+        yield f"At equal {_held_equal(comparison)}, as measured:"
         yield _same_concurrency(comparison)
     if found := positions(pair.mtp):
         yield f"{stamps}How often the draft at each position was accepted, % of the steps that had drafts:"
         yield _positions(comparison, found)
     if comparison.power:
         yield (
-            f"{stamps}Power at equal concurrency. Measured figures are of what `scope` names, provisioned ones of the "
-            "all-in power that is assumed for a GPU: never compare one with the other. All tokens count, in and out."
+            f"{stamps}Power at equal {_held_equal(comparison)}. Measured figures are of what `scope` names, "
+            "provisioned ones of the all-in power that is assumed for a GPU: never compare one with the other. All "
+            "tokens count, in and out."
         )
         yield _stamped_grid(comparison.stamps, *power_grid(comparison.power))
     yield f"{stamps}{_rates(comparison)}"
@@ -180,10 +181,14 @@ def _unit(name: str) -> str:
     return METRICS[name].unit if name in METRICS else ""
 
 
+def _held_equal(comparison: Comparison) -> str:
+    return "rate" if comparison.pair.question.arrivals else "concurrency"
+
+
 def _same_concurrency(comparison: Comparison) -> str:
     speed, throughput = _unit("interactivity"), _unit("total_tok_s_gpu")
     head = [
-        "concurrency",
+        comparison.same_concurrency[0].load.unit,
         *(f"MTP {speed}", f"Off {speed}", "ratio"),
         *(f"MTP {throughput}", f"Off {throughput}", "ratio"),
         *("MTP TTFT s", "Off TTFT s"),
@@ -195,7 +200,7 @@ def _same_concurrency(comparison: Comparison) -> str:
 
 def _level(comparison: Comparison, level: SameConcurrency) -> list[str]:
     return [
-        str(level.concurrency),
+        f"{level.load.amount:.6g}",
         number(level.mtp.interactivity),
         number(level.off.interactivity),
         _ratio(level.speedup),
@@ -215,7 +220,7 @@ def _positions(comparison: Comparison, found: Sequence[Positions]) -> str:
     head = ["MTP", *(f"position {index + 1}" for index in range(len(found[0].accepted)))]
     rows = [
         [
-            level.label if topologies else f"c{level.concurrency}",
+            level.label if topologies else level.load.label,
             *(MISSING if share is None else number(100 * share) for share in accepted),
         ]
         for level, accepted in found
@@ -251,7 +256,7 @@ def _cut(text: str) -> str:
 def _choice(choice: Choice) -> Iterator[str]:
     yield f"## {_stamps(choice.stamps)}{escaped(choice.key)}: which draft length"
     for title, unit, found in (
-        ("By concurrency, as measured:", "concurrency", choice.by_concurrency),
+        (f"By {choice.loads}, as measured:", choice.loads, choice.by_concurrency),
         ("By interactivity, the best of all arms:", METRICS["interactivity"].unit, choice.by_interactivity),
     ):
         if found:

@@ -74,7 +74,7 @@ def _pair(comparison: Comparison) -> Plain:
         "acceptance_by_position": [
             {
                 "topology": level.topology.label,
-                "concurrency": level.concurrency,
+                **level.load.fields,
                 "accepted": list(accepted),
                 "stamps": stamps,
             }
@@ -120,7 +120,7 @@ def _target(comparison: Comparison, target: Target) -> Plain:
 
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     return {
-        "concurrency": level.concurrency,
+        **level.load.fields,
         "mtp": fields_of(level.mtp),
         "off": fields_of(level.off),
         **_ratio(level.ratio),
@@ -135,7 +135,7 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
 
 def _power(comparison: Comparison, level: PowerLevel) -> Plain:
     return {
-        "concurrency": level.concurrency,
+        **level.load.fields,
         "mtp": drawn_fields(level.mtp),
         "off": drawn_fields(level.off),
         "energy_ratio": level.energy_ratio,

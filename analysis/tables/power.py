@@ -7,7 +7,7 @@ from analysis.tables.grid import escaped
 from harness.units import MISSING, number, percent
 
 HEAD = (
-    "concurrency", "arm", "W/GPU", "idle W", "limit W", "J/tok", "J/input tok", "J/output tok", "MTP / Off",
+    "{load}", "arm", "W/GPU", "idle W", "limit W", "J/tok", "J/input tok", "J/output tok", "MTP / Off",
     "tok/s/MW measured", "tok/s/MW provisioned", "measured / provisioned", "capped", "throttled", "scope",
 )  # fmt: skip
 DRAWN = (
@@ -17,14 +17,23 @@ DRAWN = (
 
 
 def power_grid(levels: Sequence[PowerLevel]) -> tuple[Sequence[str], list[list[str]]]:
-    """Head and rows: a line for each arm at each concurrency, the ratio of J/output token in MTP's."""
-    return HEAD, [row for level in levels for row in _rows(level)]
+    """Head and rows: a line for each arm at each load, the ratio of J/output token in MTP's."""
+    head = [title.format(load=levels[0].load.unit) for title in HEAD]
+    return head, [row for level in levels for row in _rows(level)]
 
 
 def _rows(level: PowerLevel) -> Iterator[list[str]]:
     for title, arm, ratio in (("MTP", level.mtp, level.energy_ratio), ("Off", level.off, None)):
         drawn = [number(arm.figures[name]) for name in DRAWN]
-        yield [str(level.concurrency), title, *drawn, number(ratio), *_megawatts(arm), *_held_down(arm), _scope(arm)]
+        yield [
+            f"{level.load.amount:.6g}",
+            title,
+            *drawn,
+            number(ratio),
+            *_megawatts(arm),
+            *_held_down(arm),
+            _scope(arm),
+        ]
 
 
 def _megawatts(arm: Drawn) -> Iterator[str]:

@@ -141,7 +141,7 @@ def ratios(rows: Sequence[Flat], at: Sequence[float], recorded: Sequence[Flat] =
     known = launch_spread(table((row, None) for row in recorded).rows, pair.question)
     found = compare(pair, diff(pair), priced, at=at, recorded=known)
     said = {f"{target.at:g} tok/s/user": target.ratio for target in found.targets}
-    said |= {f"concurrency {level.concurrency}": level.ratio for level in found.same_concurrency}
+    said |= {level.load.words: level.ratio for level in found.same_concurrency}
     return {place: ratio for place, ratio in said.items() if ratio is not None}
 
 

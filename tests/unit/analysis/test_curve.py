@@ -5,7 +5,7 @@ import pytest
 
 from analysis.curve import curve, overlap
 from analysis.pairs import BEST, MATCHED, Level
-from analysis.rows import Row, Topology
+from analysis.rows import Load, Row, Topology
 
 
 def level(concurrency, x, y, *, tp=8, **more):
@@ -24,7 +24,7 @@ def level(concurrency, x, y, *, tp=8, **more):
         tp=tp,
         cells={"interactivity": x, "total_tok_s_gpu": y, **more},
     )
-    return Level(Topology(gpus=tp, tp=tp, pp=1, ep=1, dp=1), concurrency, (row,))
+    return Level(Topology(gpus=tp, tp=tp, pp=1, ep=1, dp=1), Load(concurrency), (row,))
 
 
 FALLING = [level(1, 100.0, 25.0), level(4, 90.0, 90.0), level(16, 60.0, 240.0), level(64, 25.0, 400.0)]
