@@ -205,7 +205,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         cut_s: how long after the first send the start-up transient ended (MSER-5).
         looks: how often the precision was due to be tested by T1.
         capped: the point ended before its precision, or its shortest length, was reached.
-        steady: False when MSER-5 cut in the last half of the samples.
+        steady: False when MSER-5 cut in the last half of the samples, or the blocks follow one slow swing.
     """
 
     start_ns: int

@@ -123,10 +123,10 @@ def server_died(evidence: Evidence) -> str | None:
 
 
 def not_steady(evidence: Evidence) -> str | None:
-    """MSER-5 found no steady part."""
+    """MSER-5 found no steady part, or a slow swing was left in it."""
     if isinstance(evidence.window, NoWindow) or evidence.window.steady:
         return None
-    return "output tok/s still moves in the last half"
+    return "output tok/s still moves in the last half, or swings so slowly that its mean is not known"
 
 
 def window_too_short(evidence: Evidence) -> str | None:

@@ -9,9 +9,10 @@ The rule:
 - T0 = that cut + one request time, and every slot has finished one full-length request; in open loop, any has.
 - T1 = T0 + as many whole request times as fit before the load ended: what a request does early and late in its life
   is then counted in its proportion. Blocks are equal and whole request times long, 30 at most.
-- The load goes on until T1 - T0 is the longer of 10 request times and `min_s` and, where a precision is asked for, the
-  95 % half-widths of output tok/s and interactivity are within it. That is tested at most 10 times, at lengths in
-  geometric progression up to `max_s`: testing at every block would find precision by luck.
+- It is steady where the start-up transient ended in the first half and the blocks follow no slow swing.
+- The load goes on until it is steady, T1 - T0 is the longer of 10 request times and `min_s` and, where a precision is
+  asked for, the 95 % half-widths of output tok/s and interactivity are within it. That is tested at most 10 times, at
+  lengths in geometric progression up to `max_s`: testing at every block would find precision by luck.
 - In open loop requests come at random, so a block holds three mean gaps too: under 5 % of the blocks of a Poisson
   process are then empty. "Request times" above are that long there.
 """
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.load.horizon import ScheduleHorizon, UsersHorizon
+from harness.load.swing import swings
 from harness.load.tally import Tally
 from harness.records import Int64, NoWindow, RequestSample, SampleBatches, Window, columns
 from harness.spec import WindowSpec
@@ -124,7 +126,7 @@ class StopRule:
 
     def _precise(self) -> bool:
         window = _window(self._tally, self._rule)
-        return isinstance(window, Window) and not window.capped
+        return isinstance(window, Window) and window.steady and not window.capped
 
     def _expect(self, span: "_Span", length_s: float) -> None:
         assert self._tally.start_ns is not None
@@ -217,7 +219,7 @@ def _window(tally: Tally, rule: _Rule) -> Window | NoWindow:
         cut_s=span.cut_s,
         looks=sum(span.held_s >= length for length in lengths),
         capped=bool((edges[-1] - edges[0]) / NS_PER_S < _shortest(span, spec) or _misses(tally, edges, rule)),
-        steady=bool(span.settled),
+        steady=bool(span.settled and not swings(tally.block_rates(edges))),
     )
 
 

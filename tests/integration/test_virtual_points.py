@@ -3,6 +3,7 @@
 What no server can bring about, because it is the client's or the sweep's, is brought about here.
 """
 
+import math
 from functools import cache
 
 import msgspec
@@ -132,3 +133,31 @@ def test_a_server_that_slows_down_is_not_steady(tmp_path, share, drafts):
     row = row_of(tmp_path, sweep, point, observe(sweep, point, Drift(share)))
 
     assert "not_steady" in row.invalid
+
+
+class Swing:
+    """Steps that take longer and shorter by turns."""
+
+    def __init__(self, share, period_s):
+        self._share, self._period_s = share, period_s
+
+    def slowness(self, _seed):
+        return lambda t_s: 1 + self._share * math.sin(2 * math.pi * t_s / self._period_s)
+
+
+@pytest.mark.parametrize("target_pct", [None, 3.0])
+def test_a_server_that_swings_too_slowly_to_be_averaged_is_not_steady(tmp_path, target_pct):
+    sweep = sweep_of(mtp=(0,), concurrency=(8,), target_half_width_pct=target_pct)
+    (point,) = expand(sweep)
+    row = row_of(tmp_path, sweep, point, observe(sweep, point, Swing(0.1, 60.0)))
+
+    assert ("not_steady",) == row.invalid
+
+
+def test_a_server_that_swings_is_measured_until_four_swings_are_averaged(tmp_path):
+    sweep = sweep_of(mtp=(0,), concurrency=(8,))
+    (point,) = expand(sweep)
+    row = row_of(tmp_path, sweep, point, observe(sweep, point, Swing(0.1, 16.0)))
+
+    assert () == row.invalid
+    assert row.estimates["window_s"].value > 4 * 16.0
