@@ -201,7 +201,7 @@ def _measured(level: Level, error: Error | None, rates: Rates) -> Reading:
     interactivity = level.mean(X)
     assert interactivity is not None  # rows without it are not usable
     return _reading(
-        {"concurrency": level.concurrency, **columns},
+        {"concurrency": float(level.concurrency), **columns},
         interactivity=interactivity,
         error=error,
         rates=rates,
