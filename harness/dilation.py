@@ -52,6 +52,7 @@ class Dilation:
             seen,
             samples=replace(
                 samples,
+                due_ns=np.where(samples.due_ns < 0, samples.due_ns, self.all_ns(samples.due_ns)),
                 sent_ns=self.all_ns(samples.sent_ns),
                 end_ns=self.all_ns(samples.end_ns),
                 chunk_ns=self.all_ns(samples.chunk_ns),
@@ -65,7 +66,11 @@ class Dilation:
     def sample(self, seen: RequestSample) -> RequestSample:
         """A request, in its time."""
         return msgspec.structs.replace(
-            seen, sent_ns=self.ns(seen.sent_ns), end_ns=self.ns(seen.end_ns), chunk_ns=self.all_ns(seen.chunk_ns)
+            seen,
+            due_ns=None if seen.due_ns is None else self.ns(seen.due_ns),
+            sent_ns=self.ns(seen.sent_ns),
+            end_ns=self.ns(seen.end_ns),
+            chunk_ns=self.all_ns(seen.chunk_ns),
         )
 
     def _health(self, seen: ClientHealth) -> ClientHealth:
@@ -102,6 +107,11 @@ def hurried(run: Run, speed: float) -> Run:
     return run.model_copy(update={"engine": engine})
 
 
+def hurried_load(point: Point, speed: float) -> Point:
+    """The point as our clock sees it: requests that are due come as much sooner; users wait for the server anyway."""
+    return point if point.rate is None else point.model_copy(update={"rate": point.rate * speed})
+
+
 def refuse_speed(speed: float, points: Sequence[Point], *, metered: bool, virtual: bool) -> None:
     """See that a speed can be had.
 
@@ -122,9 +132,9 @@ def refuse_speed(speed: float, points: Sequence[Point], *, metered: bool, virtua
     most, point = max(_rates(points), key=lambda rate: rate[0])
     if most * speed > CHUNKS_S:
         raise UserError(
-            f"--speed {speed:g}: {point.concurrency} users of {point.run.mtp.label} would get {most * speed:,.0f} "
-            f"chunks a second, of which {CHUNKS_S:,.0f} come in time: --speed {CHUNKS_S / most:.1f} at most, or --only "
-            "for fewer users, or --virtual"
+            f"--speed {speed:g}: {point.load_words} of {point.run.mtp.label} would get {most * speed:,.0f} chunks a "
+            f"second, of which {CHUNKS_S:,.0f} come in time: --speed {CHUNKS_S / most:.1f} at most, or --only less, "
+            "or --virtual"
         )
 
 
@@ -133,6 +143,9 @@ def _rates(points: Sequence[Point]) -> Iterator[tuple[float, Point]]:
     known = {run.key: settings_of(run) for run in {point.run.key: point.run for point in points}.values()}
     for point in points:
         asked = known[point.run.key]
+        if point.concurrency is None:
+            yield point.level * point.workload.osl / asked.speculation.acceptance_length, point
+            continue
         load = Load(
             users=point.concurrency,
             isl=point.workload.isl,

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from harness import accuracy, config, ladder, load, prompts, status, virtual
-from harness.dilation import Dilation, hurried, refuse_speed
+from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.errors import ServerDied, UserError
 from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
@@ -236,7 +236,7 @@ async def _measure_point(
     seen = await load.measure(
         server.engine,
         server.endpoint,
-        point,
+        hurried_load(point, work.speed),
         stream,
         clock.rule(stop),
         died=server.died,

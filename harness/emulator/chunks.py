@@ -10,7 +10,7 @@ ROOM = 1024
 
 
 class Chunks:
-    """The table; a slot has one request at a time, and more slots are added as they are seen.
+    """The table; a slot has one request at a time.
 
     Attributes:
         steps: steps so far, forgotten ones included.
@@ -28,13 +28,12 @@ class Chunks:
         if row == len(self._ns):
             self._ns = np.concatenate([self._ns, np.empty_like(self._ns)])
             self._tokens = np.concatenate([self._tokens, np.zeros_like(self._tokens)])
-        self._widen(int(deliveries.request.max(initial=0)) + 1)
         self._ns[row] = now_ns
         self._tokens[row, deliveries.request] = deliveries.tokens
         self.steps += 1
 
-    def _widen(self, slots: int) -> None:
-        """See that there are so many slots; where there are more of them, to twice as many as before."""
+    def hold(self, slots: int) -> None:
+        """See that there are so many slots."""
         wide = self._tokens.shape[1]
         if slots > wide:
             more = max(slots, 2 * wide) - wide

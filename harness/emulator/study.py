@@ -254,6 +254,7 @@ class _Schedule(_Watched):
         index, self._handed_in_s = next(self._due_s)
         due_ns = _clock_ns(self._handed_in_s)
         place = heapq.heappop(self._free) if self._free else len(self._flying)
+        self._chunks.hold(place + 1)
         self._flying[place] = _InFlight(index, index, self._osl, due_ns, self._chunks.steps, due_ns)
         self._model.submit(place, self._isl, self._osl, self._handed_in_s)
 

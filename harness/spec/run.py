@@ -181,6 +181,11 @@ class Point(Spec):
         return f"c{self.concurrency}" if self.rate is None else rate_label(self.rate)
 
     @property
+    def load_words(self) -> str:
+        """`8 users`, `2.5 requests/s`."""
+        return f"{self.concurrency} users" if self.rate is None else f"{self.rate:g} requests/s"
+
+    @property
     def folder(self) -> str:
         """Name of the point's folder inside its Run's."""
         return f"{self.load}-l{self.launch}"

@@ -1,18 +1,21 @@
 """Times of a clock that goes faster than ours, and what of them can be had."""
 
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness import config
-from harness.dilation import Dilation, hurried, refuse_speed
+from harness.arrivals import schedule_s
+from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.emulator.profile import Profile
 from harness.emulator.study import EPOCH_NS, closed_loop
 from harness.errors import UserError
 from harness.load import Measurement
 from harness.records import ClientHealth, Reads, RequestSample
-from harness.spec import expand
+from harness.spec import Arrivals, expand
 
 READS = Reads(count=9, late_p50_s=1e-5, late_p99_s=1e-4, late_max_s=1e-3, several=0.1, unstamped=0.0, clock_moved_s=0.0)
 HEALTH = ClientHealth(busy=0.5, lateness_p50_s=0.001, lateness_p99_s=0.002, lateness_max_s=0.004, reads=READS)
@@ -54,6 +57,20 @@ def test_every_time_of_a_point_is_stretched_and_nothing_else_is():
     assert 4 * (seen.stopped_ns - EPOCH_NS) == stretched.stopped_ns - EPOCH_NS
     assert (seen.samples.chunk_tokens == stretched.samples.chunk_tokens).all()
     assert [each.generation_tokens for each in seen.counters] == [each.generation_tokens for each in stretched.counters]
+
+
+def test_a_schedule_comes_sooner_and_its_times_are_stretched_back():
+    point, *_ = points("quickstart-emulator", concurrency=None, rate=(2.0,), arrivals=Arrivals())
+    seen = measured()
+    due_ns = np.where(seen.samples.index % 2, seen.samples.sent_ns - 1000, -1)
+    stretched = Dilation(4.0, EPOCH_NS).measurement(replace(seen, samples=replace(seen.samples, due_ns=due_ns))).samples
+
+    assert 8.0 == hurried_load(point, 4.0).rate
+    assert [4 * due for due in islice(schedule_s(hurried_load(point, 4.0)), 9)] == pytest.approx(
+        list(islice(schedule_s(point), 9))
+    )
+    assert (stretched.due_ns[due_ns < 0] == -1).all()
+    assert (stretched.sent_ns - stretched.due_ns)[due_ns >= 0].tolist() == [4000] * int((due_ns >= 0).sum())
 
 
 def test_a_client_that_is_late_is_later_in_the_faster_clock():
