@@ -106,6 +106,7 @@ def _point(level: Level, *, several: bool) -> Plain:
     return {
         "label": level.label if several else level.load.label,
         "concurrency": level.concurrency,
+        **level.load.fields,
         "topology": level.topology.label,
         "gpus": level.topology.gpus,
         "values": {name: value for name, value in values.items() if value is not None},

@@ -11,7 +11,7 @@ from analysis.contrast import Ratio, Verdict
 from analysis.diff import COMMAND_LINE
 from analysis.evidence import Drafts
 from analysis.facts import gpu_of
-from analysis.pairs import MATCHED, Pair, Side
+from analysis.pairs import MATCHED, Pair, Side, loop_of
 from analysis.prose import caveats, sentences, verdict
 from analysis.rates import Wanted, rates, tiers
 from analysis.report.arms import Plain, arm
@@ -105,7 +105,7 @@ def _question(pair: Pair) -> Plain:
         "model": question.model,
         "gpu": question.gpu,
         "precision": question.precision,
-        "workload": question.workload,
+        "workload": question.workload + (f" in {loop_of(question.arrivals)}" if question.arrivals else ""),
         "isl": question.isl,
         "osl": question.osl,
         "engine": question.engine,
@@ -131,7 +131,7 @@ def _verdicts(comparison: Comparison) -> str:
 
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     return {
-        "concurrency": level.load.amount,
+        **level.load.fields,
         "mtp": _measured(level.mtp),
         "off": _measured(level.off),
         "speedup": _ratio(level.speedup),
@@ -177,6 +177,7 @@ def _rates(comparison: Comparison, want: Wanted) -> Plain:
 def _choice(choice: Choice) -> Plain:
     return {
         "key": choice.key,
+        **({"loads": choice.loads} if choice.loads != "concurrency" else {}),
         "stamps": list(choice.stamps),
         "by_concurrency": [_best(best) for best in choice.by_concurrency],
         "by_interactivity": [_best(best) for best in choice.by_interactivity],

@@ -64,7 +64,7 @@ def _thrown_out(arm: str, row: Row) -> Plain:
     return {
         "arm": arm,
         "label": row.label,
-        "concurrency": row.concurrency,
+        **row.load.fields,
         "launch": row.launch,
         "values": number_cells(row),
         "reasons": [(code, meaning(code)) for code in row.invalid],

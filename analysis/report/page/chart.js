@@ -230,7 +230,7 @@ const chart = (() => {
       const [cx, cy] = [axes.x.at(at[0]), axes.y.at(at[1])];
       if (!inPlot(found, cx, cy)) return null;
       const said = [
-        `${point.arm === "off" ? "Off" : words.arm(pair)} at concurrency ${point.concurrency}, launch ${point.launch + 1}`,
+        `${point.arm === "off" ? "Off" : words.arm(pair)} at ${words.load(point)}, launch ${point.launch + 1}`,
         "INVALID, used for nothing",
         ...point.reasons.map(([code, why]) => `${code}: ${why}`),
       ];

@@ -40,7 +40,7 @@ const panels = (() => {
       );
       return;
     }
-    const breakEven = new Map((pair.same || []).map((level) => [level.concurrency, level.break_even]));
+    const breakEven = new Map((pair.same || []).map((level) => [words.amount(level), level.break_even]));
     const head = [
       "point",
       "tokens/step",
@@ -50,7 +50,7 @@ const panels = (() => {
     const cells = points.map((point) => [
       point.label,
       words.number(point.values.acceptance_length),
-      words.number(breakEven.get(point.concurrency)),
+      words.number(breakEven.get(words.amount(point))),
       ...Array.from({ length: most }, (_, i) => bar((point.positions || [])[i])),
     ]);
     card(
@@ -140,7 +140,7 @@ const panels = (() => {
             el(
               "b",
               {},
-              `${point.arm === "off" ? "Off" : words.arm(pair)}, concurrency ${point.concurrency}, launch ${point.launch + 1}`,
+              `${point.arm === "off" ? "Off" : words.arm(pair)}, ${words.load(point)}, launch ${point.launch + 1}`,
             ),
             el(
               "ul",
@@ -214,11 +214,13 @@ const panels = (() => {
           "The largest total tok/s/GPU of all arms that were measured there.",
           chips(choice.stamps),
         ),
-        best("By concurrency, as measured", "concurrency", choice.by_concurrency, choice.stamps),
+        best(...measuredBy(choice), choice.by_concurrency, choice.stamps),
         best("By interactivity, read off the curves", "tok/s/user", choice.by_interactivity, choice.stamps),
       ]),
     );
   }
+
+  const measuredBy = ({ loads = "concurrency" }) => [`By ${loads}, as measured`, loads];
 
   function best(caption, place, rows, stamps) {
     const arms = [...new Set(rows.flatMap((row) => Object.keys(row.total_tok_s_gpu)))].sort();

@@ -148,7 +148,7 @@ const scene = (() => {
       reading.known(v[name]) === null ? otherwise : `${words.number(v[name])} ${unit}`;
     const why = (name) => (point.missing && point.missing[name] ? ` (${point.missing[name]})` : "");
     return [
-      `${arm.arm.label} at concurrency ${point.concurrency}`,
+      `${arm.arm.label} at ${words.load(point)}`,
       `${words.number(v.interactivity)} tok/s/user${plus("interactivity")}`,
       `${words.number(value)} ${words.unit(metric.unit)}${plus(metric.of)}`,
       `acceptance length: ${arm.name === "off" ? "no drafts" : measured("acceptance_length", "tokens/step", `not told${why("acceptance_length")}`)}`,

@@ -142,12 +142,14 @@ const tables = (() => {
     return `Assumed: ${usd}; ${kw}.`;
   }
 
-  /** Both arms at equal concurrency, as measured: nothing is interpolated. */
+  /** Both arms at equal concurrency, or at equal rate, as measured: nothing is interpolated. */
   function same(pair) {
     const levels = pair.same || [];
+    const open = levels.some(words.isRate);
+    const title = `At equal ${open ? "rate" : "concurrency"}`;
     const interval = ([value, lo, hi]) => `${words.number(value)}${lo === null ? "" : ` (${words.between(lo, hi)})`}`;
     const cells = levels.map((level) => [
-      String(level.concurrency),
+      String(words.amount(level)),
       words.number(level.mtp.x),
       words.number(level.off.x),
       interval(level.speedup),
@@ -159,13 +161,14 @@ const tables = (() => {
       chip(words.verdict(level.verdict), words.tone(level.verdict)),
     ]);
     byId("same-card").hidden = !levels.length;
+    byId("same-card").querySelector("h2").textContent = title;
     show(
       "same",
       levels.length
         ? table(
-            "At equal concurrency, as measured: nothing is interpolated",
+            `${title}, as measured: nothing is interpolated`,
             [
-              "concurrency",
+              open ? "requests/s" : "concurrency",
               "MTP tok/s/user",
               "Off tok/s/user",
               "MTP / Off",

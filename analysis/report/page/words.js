@@ -33,6 +33,12 @@ const words = (() => {
   const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);
   const plain = (value) => String(Number(Number(value).toPrecision(4)));
 
+  /** What a point was put under: `concurrency 8`, `2.5 requests/s`. */
+  const load = (point) => (isRate(point) ? `${amount(point)} requests/s` : `concurrency ${point.concurrency}`);
+  /** The same as a number, by which points and levels meet. */
+  const amount = (point) => (isRate(point) ? Number(point.rate.toPrecision(6)) : point.concurrency);
+  const isRate = (point) => point.rate !== undefined;
+
   /** `mimo-163m on cpu-2core, bf16, 32x32, vllm tp1`. */
   function title(pair) {
     const q = pair.question;
@@ -75,6 +81,9 @@ const words = (() => {
     tone,
     stamps,
     plain,
+    load,
+    amount,
+    isRate,
     title,
     arm,
     whyMissing,
