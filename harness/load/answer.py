@@ -40,6 +40,11 @@ class Answer:
     def read(self, data: bytes, t_ns: int) -> None:
         """Bytes that the connection brought at `t_ns`."""
         self.began = True
+        if self._response.status is None:
+            data = self._behind_head(data, t_ns)
+            if self.over:
+                self.reusable = self.reusable and not data
+                return
         if self._straight:
             data = self._whole_events(self._held + data if self._held else data, t_ns)
         if data:
@@ -64,6 +69,14 @@ class Answer:
         """The attempt has failed, and its connection with it."""
         self.recording.fail(kind, text, t_ns)
         self.over, self.reusable = True, False
+
+    def _behind_head(self, data: bytes, t_ns: int) -> bytes:
+        """Read a head that ends in this read, and give what follows it, which may go straight."""
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            return data
+        self._any(data[:end], t_ns)
+        return data[end:]
 
     def _whole_events(self, data: bytes, t_ns: int) -> bytes:
         """Record chunks that hold one event of one line each, and give what does not begin with one.

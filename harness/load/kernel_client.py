@@ -91,7 +91,7 @@ class KernelClient:
 
     def _ready(self) -> None:
         """Some sockets are readable, or have room again."""
-        with self._noted():
+        try:
             for fd, events in self._epoll.poll(0):
                 connection = self._connections.get(fd)
                 if connection is None:  # closed by what an earlier socket of this round brought
@@ -102,6 +102,9 @@ class KernelClient:
                     connection.read()
                 if connection.answer is None or connection.answer.over or not connection.open:
                     self._turn(connection)
+        except BaseException as bug:  # as `_noted`, which would cost more than a read
+            self._bug = self._bug or bug
+            raise
 
     def _turn(self, connection: Connection) -> None:
         """A connection has no more to bring for its request: keep or close it, and go on."""

@@ -19,28 +19,32 @@ class Event(NamedTuple):
 
 
 class EventStream:
-    """Turns reads into events; the same bytes give the same events however they were cut into reads."""
+    """Turns reads into events; the same bytes give the same events however they were cut into reads.
+
+    Attributes:
+        started: something came before, here or past this: a byte order mark would no longer be one.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
         self._name = b""
         self._data: list[bytes] = []
         self._after_cr = False
-        self._started = False
+        self.started = False
 
     @property
     def between_events(self) -> bool:
         """Whether nothing is pending: the next byte opens an event."""
-        return self._started and not (self._rest or self._data or self._name or self._after_cr)
+        return not (self._rest or self._data or self._name or self._after_cr)
 
     def feed(self, read: bytes) -> list[Event]:
         """The events that this read completes."""
         text = self._rest + self._without_split_line_end(read)
-        if not self._started:
+        if not self.started:
             if len(text) < len(_BOM) and _BOM.startswith(text):
                 self._rest = text
                 return []
-            self._started = True
+            self.started = True
             text = text.removeprefix(_BOM)
         *lines, self._rest = _LINE_END.split(text)
         return [event for line in lines if (event := self._line(line)) is not None]
