@@ -4,12 +4,13 @@ The answer is a function of the sweep and of the rows on disk alone, so that a s
 same points, and whoever looks at the folder sees the same ones. Rows of the first launch decide, the others follow.
 
 - `refine_pct`: a point is added where interpolation may err by more than asked, judged by how far the curve moves when
-  a point is left out; in every arm, so that arms stay alike.
+  a point is left out; in every arm of a pair, so that arms stay alike.
 - `targets`: each arm gets the concurrency at which it should have the interactivity asked for, until one is there.
   Arms get points of their own: at one interactivity they hold different numbers of users.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -61,10 +62,11 @@ def _added(sweep: Sweep, ladder: Ladder, results: SweepDir) -> dict[str, tuple[i
         }
     assert ladder.refine_pct is not None
     limit = ladder.refine_pct / 100
-    shared: tuple[int, ...] = ()
-    for run in runs:  # each arm builds on what the arms before it have called for
-        shared += _additions(results, run, (*ladder.steps, *shared), lambda knots: between(knots, limit))
-    return {run.key: shared for run in runs}
+    shared: dict[str, tuple[int, ...]] = defaultdict(tuple)
+    for run in runs:  # each arm builds on what the arms before it, of the same pair, have called for
+        steps = (*ladder.steps, *shared[run.baseline.key])
+        shared[run.baseline.key] += _additions(results, run, steps, lambda knots: between(knots, limit))
+    return {run.key: shared[run.baseline.key] for run in runs}
 
 
 def _additions(results: SweepDir, run: Run, steps: Sequence[int], wanted: Wanted) -> tuple[int, ...]:

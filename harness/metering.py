@@ -1,49 +1,59 @@
 """Power of one launch's GPUs, from before its server starts until it has ended; kept for each point.
 
-A sampler reads the GPUs of its own machine: of several nodes it would give a part for the whole. A server that was
-started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says: it is metered only
-where power is required, for a trial.
+A server that was started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says: it is
+metered only where power is required, for a trial.
 """
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from harness.errors import NoMeter
+from harness.launch import processes
 from harness.load import Measurement
 from harness.power.open import MAKERS
 from harness.power.records import Metering
 from harness.power.session import Session, metered
+from harness.power.taking import Elsewhere
 from harness.rundir import AttemptDir, PointDir, atomic
+from harness.server import Server
 from harness.spec import Run
+from harness.surroundings import Surroundings
 
 
 @asynccontextmanager
 async def power_of(
-    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, on_one_node: bool
+    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, elsewhere: Sequence[Elsewhere] = ()
 ) -> AsyncIterator[Session | None]:
     """The GPUs' power, first while they are idle; None where there is none to be had.
 
     Raises:
         NoMeter: power is required and can't be read.
+        GpuBusy: somebody else holds these GPUs.
     """
-    vendor, engine = run.gpu.vendor, run.engine
-    unknown = vendor not in MAKERS or engine.endpoint is not None or not on_one_node
+    vendor, engine, gpus = run.gpu.vendor, run.engine, run.parallel.gpus
+    unknown = vendor not in MAKERS or engine.endpoint is not None
     if unknown and required:
         raise NoMeter(f"{run.key}: power is required, but its GPUs are not known or have no meter")
     if unknown or (engine.name == "emulator" and not required):
         yield None
         return
-    env = {**os.environ, **engine.env}
-    async with metered(vendor, run.parallel.gpus, env, attempt.power, attempt.power_log, required=required) as power:
+    stream, log = attempt.power, attempt.power_log
+    async with metered(vendor, gpus, engine.env, stream, log, required=required, elsewhere=elsewhere) as power:
         await power.idle(idle_s, attempt.idle_bare)
         yield power
+
+
+def processes_of(server: Server, around: Surroundings | None) -> frozenset[int] | None:
+    """The server's processes on this machine; None where they can't be told from others'."""
+    if around:
+        return around.server_processes()
+    leader = server.endpoint.pid
+    return None if leader is None else frozenset(processes.session_members(leader))
 
 
 async def keep_power(files: PointDir, measured: Measurement, power: Session | None) -> Metering | None:
     """Write a point's power beside its samples."""
     if power is None or not power.reads:
         return None if power is None else power.metering
-    with atomic(files.power) as partial_file:
-        await power.keep(partial_file, measured.started_ns, measured.stopped_ns)
+    await power.keep(files.power, measured.started_ns, measured.stopped_ns, atomic)
     return await power.keep_beside(files.path, measured.started_ns, measured.stopped_ns)

@@ -17,6 +17,7 @@ from harness.power import beside
 from harness.power.evidence import Power, evidence
 from harness.power.records import Metering
 from harness.power.stream import Stream, read
+from harness.power.together import read_together
 from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
 from harness.rundir import AttemptDir, PointDir, SweepDir, read_json
 from harness.samplefile import read_meta, sample_batches
@@ -175,10 +176,10 @@ def _power(files: PointDir, attempt: AttemptDir, metering: Metering | None, wind
         return None
     return evidence(
         metering,
-        _stream(files.power),
+        read_together(files.power, metering.nodes),
         window,
-        bare=_stream(attempt.idle_bare),
-        loaded=_stream(attempt.idle_loaded),
+        bare=read_together(attempt.idle_bare, metering.nodes),
+        loaded=read_together(attempt.idle_loaded, metering.nodes),
     )
 
 

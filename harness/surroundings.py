@@ -1,8 +1,10 @@
 """What a sweep needs to know of where its points are measured, when that is not this machine alone."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from harness.launch.wrapping import Wrapping
+from harness.power.taking import Elsewhere
 from harness.spec import Point, Run
 
 
@@ -11,6 +13,10 @@ class Surroundings(Protocol):
 
     def wrapping(self, run: Run) -> Wrapping:
         """What goes around the command of a Run's server."""
+        ...
+
+    def elsewhere(self, run: Run) -> Sequence[Elsewhere]:
+        """The other nodes of a Run's server, by rank; none for a server on one node."""
         ...
 
     def server_processes(self) -> frozenset[int] | None:

@@ -21,10 +21,9 @@ import msgspec
 from harness import accuracy, config, ladder, load, prompts, status, virtual
 from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.errors import ServerDied, UserError
-from harness.launch import processes
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
-from harness.metering import keep_power, power_of
+from harness.metering import keep_power, power_of, processes_of
 from harness.now import leave_note
 from harness.plan.client import chunks_s, shards_for
 from harness.power.session import Session
@@ -128,19 +127,37 @@ async def run_sweep(
         return results.rebuild()
 
 
-async def measure_part(sweep: Sweep, results: SweepDir, points: Sequence[Point], around: Surroundings) -> None:
+async def measure_part(
+    sweep: Sweep,
+    results: SweepDir,
+    asked: Callable[[], Sequence[Point]],
+    around: Surroundings,
+    *,
+    power_required: bool = False,
+    in_virtual_time: bool = False,
+) -> None:
     """Measure what is missing of some of a sweep's points, beside others who measure the rest of it.
 
+    Args:
+        sweep: what is asked.
+        results: where everybody's results lie.
+        asked: the points that are to be measured here; rows may add to them.
+        around: the cluster's job.
+        power_required: as for `run_sweep`.
+        in_virtual_time: as for `run_sweep`.
+
     Raises:
+        NoMeter: power is required and can't be read.
         ServerError: a server did not come up; what was measured before stays.
     """
-    with Progress(_cells(results.path, points)) as progress:
+    with Progress(_cells(results.path, asked())) as progress:
         work = _Work(
             sweep=sweep,
             results=results,
-            asked=lambda: points,
+            asked=asked,
             progress=progress,
-            power_required=False,
+            power_required=power_required,
+            in_virtual_time=in_virtual_time,
             around=around,
         )
         await _measure(work)
@@ -156,18 +173,20 @@ async def _measure(work: _Work) -> None:
 async def _measure_launch(work: _Work, run: Run, launch: int) -> None:
     """Measure what is missing of a launch; where its server dies, some of it stays missing."""
     if work.in_virtual_time:
-        _emulate_launch(work, run, launch)
+        await _emulate_launch(work, run, launch)
     else:
         await _measure_on_one_server(work, run, launch)
 
 
-def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
+async def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
     """Points of one launch in virtual time."""
     folder = work.results.run(run.key)
     write_text(folder.run, run.model_dump_json(indent=1) + "\n")
     attempt = folder.new_attempt()
     started = virtual.started(run, launch, attempt)
     while point := work.next_of(run, launch):
+        if work.around:
+            await work.around.may_start(point)
         seen = started.observe(work.sweep, point)
         _save(work.files(point), seen, virtual.facts(work.sweep, attempt, seen.aborted))
         _score(work, point)
@@ -190,7 +209,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
                 attempt,
                 required=work.power_required,
                 idle_s=work.sweep.idle_power_s,
-                on_one_node=wrapping is None or wrapping.nodes is None,
+                elsewhere=work.around.elsewhere(run) if work.around else (),
             ) as power,
             serve(
                 hurried(run, work.speed), attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping
@@ -199,7 +218,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
             ready_s = server.ready_s
             work.progress.ready(run, ready_s)
             if power is not None:
-                await power.served(_processes_of(work, server))
+                await power.served(processes_of(server, work.around))
                 await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
             await accuracy.ask(server, attempt, "before", work.sweep)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
@@ -271,13 +290,6 @@ async def _measure_point(
     _save(work.files(point), measured, facts)
     _score(work, point)
     return measured.aborted
-
-
-def _processes_of(work: _Work, server: Server) -> frozenset[int] | None:
-    if work.around:
-        return work.around.server_processes()
-    leader = server.endpoint.pid
-    return None if leader is None else frozenset(processes.session_members(leader))
 
 
 def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:

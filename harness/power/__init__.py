@@ -5,6 +5,10 @@ its own, ten readings of every GPU a second, and writes a `stream`: a header, th
 makes joules of a stream between any two moments; `validity` says why it must not. A stream that is in doubt voids
 the figures of power alone.
 
+A `session` is the metering of one launch: the GPUs that its server takes (`taking`), which must be free (`busy`), and a
+sampler at work on each of its nodes (`sampling`). Nodes' clocks are read against the first one's (`clocks`), and their
+streams put `together` on it.
+
 The host's CPUs (`rapl`) and the whole node (`node`, a plug-in) are read `beside` the GPUs, each by a process of its own
 into a stream of its own.
 """

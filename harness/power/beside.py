@@ -16,7 +16,7 @@ from harness.power.validity import Doubt, findings_beside
 from harness.records import NoWindow, Window
 from harness.units import NS_PER_S
 
-NO_METER = ("no_rapl", "rapl_not_readable", "no_node_meter", "several_node_meters")
+NO_METER = ("no_rapl", "rapl_not_readable", "no_node_meter", "several_node_meters", "several_nodes")
 """Why there is no meter, the word before the colon of what was said."""
 
 

@@ -9,6 +9,8 @@ CODES: Mapping[str, str] = {
     "power_no_meter": "The GPUs' power could not be read: `mtpbench doctor` says what is missing.",
     "power_sampler_died": "The process that reads power ended or hung during the point: see power.log of the attempt.",
     "power_stream_damaged": "Lines of power.jsonl are not as they were written: restore the file, or measure anew.",
+    "power_clock": "When another node's readings were taken can't be told on the first one's clock: keep the nodes' "
+    "clocks by NTP or PTP, and see what holds up the job's steps.",
     "power_missing_gpu": "A GPU of the server was not read to the end, and a sum without it means nothing: see its "
     "faults in power.jsonl.",
     "power_extra_gpu": "The server runs on other GPUs than its visibility variables and tp x pp x dp say: set "

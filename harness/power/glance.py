@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import NoMeter
 from harness.power.sampler import Job
-from harness.power.session import DESCRIBE_LIMIT_S, STOP_LIMIT_S, command
+from harness.power.sampling import DESCRIBE_LIMIT_S, STOP_LIMIT_S, command
 from harness.power.stream import Stream, read
 from harness.spec import Vendor
 

@@ -3,7 +3,7 @@
     python -m harness.power.sampler JOB
 
 JOB is a `Job` as JSON. Without a path the GPUs are described, a header on stdout; with one they are read until
-standard input ends.
+standard input ends, on another node to stdout.
 
 A sampler inside the load's process would wake as late as 0.4 s beside four busy threads. It ends when standard input
 does: with whoever wanted it, however that ended. What libraries print goes to stderr.
@@ -23,14 +23,16 @@ from typing import BinaryIO
 import msgspec
 
 from harness.errors import NoMeter
-from harness.launch.processes import boot_id
+from harness.launch.processes import boot_id, with_variable
 from harness.power.meter import Meter
 from harness.power.open import opened
 from harness.power.rapl import POWERCAP
 from harness.power.stream import Device, Header, PowerSample, line
+from harness.power.visible import VARIABLES
 from harness.units import NS_PER_S
 
 HZ = 10.0
+STDOUT = "-"
 
 Clock = Callable[[], int]
 Wait = Callable[[float], bool]
@@ -42,7 +44,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         vendor: whose GPUs; or what beside them.
         gpus: UUIDs; None for all of them.
-        path: the stream; None only describes.
+        path: the stream; `-` is stdout, None only describes.
+        mark: `NAME=VALUE`: processes that were started with it are named where GPUs are described.
         powercap: the kernel's folder of RAPL zones.
     """
 
@@ -51,6 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     hz: float = HZ
     powercap: str = POWERCAP
+    mark: str | None = None
 
 
 def header(meter: Meter, name: str, devices: Sequence[Device], hz: float) -> Header:
@@ -117,11 +121,19 @@ def _stdin_ends(seconds: float) -> bool:
     return bool(select.select([sys.stdin], [], [], seconds)[0])
 
 
+def _with_surroundings(described: Header, job: Job) -> Header:
+    visible = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    name, _, value = (job.mark or "").partition("=")
+    marked = with_variable(name, value) if name else ()
+    return msgspec.structs.replace(described, visible=visible, marked=marked)
+
+
 def _run(job: Job, out: BinaryIO) -> None:
     meter = opened(job.vendor, Path(job.powercap))
     try:
         wanted = [device for device in meter.devices() if job.gpus is None or device.gpu in job.gpus]
-        out.write(line(header(meter, job.vendor, wanted, job.hz)))
+        first = header(meter, job.vendor, wanted, job.hz)
+        out.write(line(_with_surroundings(first, job) if job.path is None else first))
         if job.path is not None:
             sample(meter, [device.gpu for device in wanted], out, job.hz, _stdin_ends)
     finally:
@@ -134,7 +146,8 @@ def main() -> int:
     stdout = os.dup(1)
     os.dup2(2, 1)  # amdsmi prints when it finds no library
     try:
-        with Path(job.path).open("ab", buffering=0) if job.path else os.fdopen(stdout, "wb", buffering=0) as out:
+        to_file = job.path not in (None, STDOUT)
+        with Path(str(job.path)).open("ab", buffering=0) if to_file else os.fdopen(stdout, "wb", buffering=0) as out:
             _run(job, out)
     except NoMeter as error:
         print(error, file=sys.stderr)  # noqa: T201 - to whoever started it

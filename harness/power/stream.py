@@ -69,6 +69,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
         hz: sweeps over all GPUs a second, as asked for.
         t_ns, wall_ns: CLOCK_MONOTONIC and unix time of one moment.
         devices: the GPUs that are read.
+        visible: where they are only described, the visibility variables there.
+        marked: where they are only described, processes of that node that bear the mark asked for.
     """
 
     schema: int = SCHEMA
@@ -81,6 +83,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     t_ns: int
     wall_ns: int
     devices: tuple[Device, ...]
+    visible: Mapping[str, str] = {}
+    marked: tuple[int, ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

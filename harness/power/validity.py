@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.power.energy import Trace
-from harness.power.records import Metering
+from harness.power.records import Metering, OtherNode
 from harness.power.stream import Stream
 from harness.records import Int64
 from harness.units import NS_PER_S
@@ -19,6 +19,10 @@ SHORTEST_S = 10.0
 APART = 0.05
 KNOWN_SCALES = (1 / 1000, 1 / 1024, 1 / 65536, 1000, 1024, 65536)
 SCALE_TOLERANCE = 0.1
+CLOCK_ERROR_S = 0.025
+"""A quarter of the time between two publications of a GPU's sensors."""
+FASTEST_DRIFT = 1e-3
+"""A clock that is being set gains or loses 500 millionths of a second a second (adjtimex(2)); two, at most so much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,24 @@ def _damaged(doubt: Doubt) -> str | None:
     if doubt.stream.header is None:
         return "no header"
     return f"{doubt.stream.damaged} lines" if doubt.stream.damaged else None
+
+
+def _clock(doubt: Doubt) -> str | None:
+    found = (_of_clock(node) for node in doubt.metering.nodes)
+    return next((text for text in found if text is not None), None)
+
+
+def _of_clock(node: OtherNode) -> str | None:
+    if len(node.ticks) < 2:
+        return f"{node.node}: its clock was not read before and after"
+    before, after = node.ticks
+    worst_s = max(before.error_ns, after.error_ns) / NS_PER_S
+    if worst_s > CLOCK_ERROR_S:
+        return f"{node.node}: its clock is known to {1000 * worst_s:.0f} ms only"
+    moved_ns, known_ns = abs(after.ahead_ns - before.ahead_ns), before.error_ns + after.error_ns
+    if moved_ns > known_ns + FASTEST_DRIFT * (after.at_ns - before.at_ns):
+        return f"{node.node}: its clock moved by {1000 * moved_ns / NS_PER_S:.0f} ms against the first node's"
+    return None
 
 
 def _missing_gpu(doubt: Doubt) -> str | None:
@@ -179,6 +201,7 @@ def _short(doubt: Doubt) -> str | None:
 _STREAM: Mapping[str, Callable[[Doubt], str | None]] = {
     "power_sampler_died": _sampler_died,
     "power_stream_damaged": _damaged,
+    "power_clock": _clock,
     "power_missing_gpu": _missing_gpu,
     "power_extra_gpu": _extra_gpu,
     "power_shared_gpu": _each(_shared),

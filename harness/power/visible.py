@@ -38,6 +38,16 @@ def _device(devices: Sequence[Device], entry: str) -> Device | None:
     return named[0] if len(named) == 1 else None
 
 
+VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "SLURM_STEP_GPUS",
+    "SLURM_JOB_GPUS",
+)
+"""All that is looked at."""
+
+
 class _Part(NamedTuple):
     """Something that HIP counts: a GPU, or one partition of it."""
 

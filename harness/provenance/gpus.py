@@ -16,7 +16,8 @@ import msgspec
 
 from harness.errors import NoMeter
 from harness.power.amd_library import rocm
-from harness.power.session import describe
+from harness.power.sampler import Job
+from harness.power.sampling import describe
 from harness.power.stream import Device
 from harness.spec import Vendor
 
@@ -69,7 +70,7 @@ def visible_gpus() -> tuple[Gpu, ...]:
 
 def _by_amdsmi() -> tuple[Gpu, ...]:
     try:
-        header = describe(Vendor.AMD)
+        header = describe(Job(vendor=Vendor.AMD))
     except NoMeter as error:
         logger.warning("%s", error)
         return ()

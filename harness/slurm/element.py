@@ -19,6 +19,7 @@ import msgspec
 from harness import config
 from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
+from harness.power.taking import Elsewhere
 from harness.rundir import SweepDir, write_json
 from harness.slurm import calls
 from harness.slurm.endings import ENDINGS, End, Tenure, TryDir
@@ -35,6 +36,9 @@ _SIGNALS = {signal.SIGUSR1: "time_limit", signal.SIGTERM: "terminated", signal.S
 
 _SLURM_MAY_KNOW = {"time_limit", "terminated", "server_died", "server_not_ready"}
 """Endings of which Slurm may know more: one that preempts a job also says that its time is up."""
+
+_JOB_GOES_ON = {"done", "server_died", "server_not_ready", "gpu_busy", "fault"}
+"""Endings at which Slurm has not ended the job, and still starts a step on all its nodes."""
 
 
 class Interrupted(MtpbenchError):
@@ -90,7 +94,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         folder = self.files.element(self.element.number)
-        run = self.element.of(self.sweep)[0].run
+        run = self.element.of(self.sweep, self.files.results)[0].run
         self.tenure = Tenure(folder / "owner.json", self.job)
         nodes = nodes_for(run, self.site)
         self.step = ServerStep(self.job, self.element, str(folder), nodes.container, nodes.interface)
@@ -100,13 +104,18 @@ class _Work:
         """Where this try says how it went."""
         return TryDir(self.files.element(self.element.number) / self.job.name)
 
-    def missing(self) -> int:
-        """How many points are still to be measured."""
-        return len(self.element.missing(self.files.results))
+    def done(self) -> int:
+        """How many of its points have a row."""
+        return self.element.done(self.sweep, self.files.results)
 
     def wrapping(self, run: Run) -> Wrapping:
         """A step of this job."""
         return self.step.wrapping(run)
+
+    def elsewhere(self, run: Run) -> Sequence[Elsewhere]:
+        """The job's other nodes."""
+        del run
+        return self.step.elsewhere()
 
     def server_processes(self) -> frozenset[int] | None:
         """Those that bear the element's mark."""
@@ -142,20 +151,28 @@ async def _try(work: _Work) -> End:
     if await _is_taken(work):
         return _end("duplicate")
     work.tenure.take()
-    before = work.missing()
-    await work.step.tidy()
+    before = work.done()
+    await work.step.tidy(everywhere=True)
     reason, detail = await _measured(work)
     if reason in _SLURM_MAY_KNOW:
         reason = await interruption(work.job) or reason
-    left = await work.step.tidy()
-    points = before - work.missing()
+    left = await work.step.tidy(everywhere=reason in _JOB_GOES_ON)
+    points = work.done() - before
     return _end(_verdict(work, reason, points), detail=detail, points=points, left=left)
 
 
 async def _measured(work: _Work) -> tuple[str, str | None]:
     """Measure what is missing; a code of ENDINGS, and what was said when it was not `done`."""
-    points = work.element.of(work.sweep)
-    measuring = asyncio.create_task(measure_part(work.sweep, work.files.results, points, work))
+    measuring = asyncio.create_task(
+        measure_part(
+            work.sweep,
+            work.files.results,
+            lambda: work.element.of(work.sweep, work.files.results),
+            work,
+            power_required=work.element.power_required,
+            in_virtual_time=work.element.in_virtual_time,
+        )
+    )
     with _signals_heard(work, measuring):
         try:
             await measuring

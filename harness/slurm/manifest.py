@@ -1,7 +1,8 @@
 """A sweep cut into elements, the parts that a cluster measures each by itself, and where they keep their files.
 
 An element is one launch of a pair: Off and the arms that are compared with it, on the same node, one server after the
-other, in an order that alternates over launches. So a slow node slows both, and launches may run side by side.
+other, in an order that alternates over launches. So a slow node slows both, and launches may run side by side. Where
+results add points to a ladder, the first launch decides for all: then all launches of a pair are one element.
 
     results/<sweep>/slurm/
         manifest.jsonl                    one element a line, frozen when the sweep is first submitted
@@ -22,10 +23,11 @@ from pathlib import Path
 
 import msgspec
 
+from harness import ladder
 from harness.errors import ResultsError, UserError
 from harness.plan import PlannedRun, plan
 from harness.plan.guess import Guess, total
-from harness.rundir import PointDir, SweepDir, atomic
+from harness.rundir import SweepDir, atomic
 from harness.spec import Cluster, GpuNodes, Ladder, Point, Run, Sweep, expand
 
 SPARE = 1.25
@@ -41,17 +43,34 @@ UNKNOWN_POINT_S = 300.0
 """A point of which the plan can't tell how long it takes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a sweep is measured on a cluster, beyond what its file says.
+
+    Attributes:
+        time_min: of each job, instead of what the plan guesses.
+        power_required, in_virtual_time: as for an Element.
+    """
+
+    time_min: int | None = None
+    power_required: bool = False
+    in_virtual_time: bool = False
+
+
 class Element(msgspec.Struct, frozen=True, kw_only=True):
-    """One launch of a pair.
+    """One launch of a pair, or all of them.
 
     Attributes:
         number: line of the manifest, from 0.
         pair: key of the baseline Run.
+        launch, launches: the first, and how many from there on.
         gpu: name of the GPU.
         nodes, gpus_per_node: of its servers; the same for all of them.
         time_min: asked of Slurm.
         notice_s: how long before that it is told to come to an end.
-        points: `<run key>/<point>`, in the order of measuring.
+        points: `<run key>/<point>`, in the order of measuring, as known when it was submitted.
+        power_required: whether a point without good power figures is invalid.
+        in_virtual_time: whether the emulator answers in virtual time, for a trial of the cluster itself.
     """
 
     number: int
@@ -63,6 +82,9 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
     time_min: int
     notice_s: int
     points: tuple[str, ...]
+    launches: int = 1
+    power_required: bool = False
+    in_virtual_time: bool = False
 
     @property
     def shape(self) -> tuple[str, int, int, int, int]:
@@ -74,14 +96,19 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
         """What may not change once the sweep is submitted."""
         return (self.number, self.pair, self.launch, self.points)
 
-    def missing(self, results: SweepDir) -> list[str]:
-        """Its points that are not done."""
-        return [point for point in self.points if not point_dir(results, point).done]
+    def of(self, sweep: Sweep, results: SweepDir) -> list[Point]:
+        """Its points, whole, in the order of measuring; rows may have added to them."""
+        launches = range(self.launch, self.launch + self.launches)
+        asked = ladder.points(sweep, results)
+        return [point for point in asked if point.run.baseline.key == self.pair and point.launch in launches]
 
-    def of(self, sweep: Sweep) -> list[Point]:
-        """Its points, whole, in the order of measuring."""
-        wanted = set(self.points)
-        return [point for point in expand(sweep) if name_of(point) in wanted]
+    def done(self, sweep: Sweep, results: SweepDir) -> int:
+        """How many of its points are done."""
+        return sum(results.run(point.run.key).point(point.folder).done for point in self.of(sweep, results))
+
+    def missing(self, sweep: Sweep, results: SweepDir) -> bool:
+        """Whether some of its points are not done."""
+        return self.done(sweep, results) < len(self.of(sweep, results))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +175,23 @@ class ClusterDir:
             partial.write_bytes(b"".join(msgspec.json.encode(element) + b"\n" for element in elements))
 
 
-def elements_of(sweep: Sweep, cluster: Cluster, *, time_min: int | None = None) -> list[Element]:
+def elements_of(sweep: Sweep, cluster: Cluster, manner: Manner) -> list[Element]:
     """A sweep's elements, in the order of their launches.
 
     Args:
         sweep: what is asked.
         cluster: the site.
-        time_min: ask for so long instead of what the plan guesses.
+        manner: how they are measured.
 
     Raises:
         UserError: the site can't run the sweep, or nobody can tell for how long.
     """
-    if isinstance(sweep.concurrency, Ladder) and sweep.concurrency.adaptive:
-        raise UserError(
-            "concurrency: a cluster's job is fixed when it is submitted, and this ladder adds points to itself; "
-            "list the concurrencies, or leave out refine_pct and targets"
-        )
+    adaptive = isinstance(sweep.concurrency, Ladder) and sweep.concurrency.adaptive
     planned = {planned.run.key: planned for planned in plan(sweep).runs}
-    launches = groupby(expand(sweep), key=lambda point: point.launch)
+    launches = groupby(expand(sweep), key=lambda point: 0 if adaptive else point.launch)
     parts = [part for _, points in launches for part in _pairs(points)]
     return [
-        _element(number, part, [planned[key] for key in {p.run.key: None for p in part}], cluster, time_min)
+        _element(number, part, [planned[key] for key in {p.run.key: None for p in part}], cluster, manner)
         for number, part in enumerate(parts)
     ]
 
@@ -200,14 +223,8 @@ def name_of(point: Point) -> str:
     return f"{point.run.key}/{point.folder}"
 
 
-def point_dir(results: SweepDir, name: str) -> PointDir:
-    """The files of a point, by `name_of`."""
-    key, _, folder = name.partition("/")
-    return results.run(key).point(folder)
-
-
 def _pairs(points: Iterable[Point]) -> list[list[Point]]:
-    """Points of one launch, by the baseline that they are compared with; each in the order of measuring."""
+    """Points by the baseline that they are compared with; each in the order of measuring."""
     pairs: dict[str, list[Point]] = {}
     for point in points:
         pairs.setdefault(point.run.baseline.key, []).append(point)
@@ -215,22 +232,26 @@ def _pairs(points: Iterable[Point]) -> list[list[Point]]:
 
 
 def _element(
-    number: int, points: Sequence[Point], planned: Sequence[PlannedRun], cluster: Cluster, time_min: int | None
+    number: int, points: Sequence[Point], planned: Sequence[PlannedRun], cluster: Cluster, manner: Manner
 ) -> Element:
     run = points[0].run
     nodes = nodes_for(run, cluster)
     count, gpus_per_node = _spread(run, nodes)
-    asked_min = time_min or _time_min(planned, nodes)
+    launches = len({point.launch for point in points})
+    asked_min = manner.time_min or _time_min(planned, launches, nodes)
     return Element(
         number=number,
         pair=run.baseline.key,
         launch=points[0].launch,
+        launches=launches,
         gpu=run.gpu.name,
         nodes=count,
         gpus_per_node=gpus_per_node,
         time_min=asked_min,
         notice_s=_notice_s(planned, asked_min),
         points=tuple(name_of(point) for point in points),
+        power_required=manner.power_required,
+        in_virtual_time=manner.in_virtual_time,
     )
 
 
@@ -243,8 +264,8 @@ def _spread(run: Run, nodes: GpuNodes) -> tuple[int, int]:
     return count, gpus // count
 
 
-def _time_min(planned: Sequence[PlannedRun], nodes: GpuNodes) -> int:
-    guess = total(one.launch_s for one in planned)
+def _time_min(planned: Sequence[PlannedRun], launches: int, nodes: GpuNodes) -> int:
+    guess = total(one.launch_s for one in planned) * launches
     if guess.high is None:
         if nodes.time_limit_min is None:
             raise UserError(

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import config
 from harness.errors import ClusterError
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.calls import Queued
 from harness.slurm.endings import tries
 from harness.slurm.manifest import ClusterDir, Element
-from harness.slurm.submissions import active_elements, submissions
+from harness.slurm.submissions import jobs_of_elements, submissions
+from harness.spec import Sweep
 
 HEADINGS = ("element", "launch", "points", "tries", "state")
 
@@ -23,13 +25,15 @@ class Stand:
     """How one element stands.
 
     Attributes:
-        done: points that have a row.
+        points: that it has, as far as is known.
+        done: those that have a row.
         tries: jobs and restarts that have begun it.
-        state: `done`, `running`, `waiting`, `missing`, a code of ENDINGS, `killed`, or `unknown`.
+        state: `done`, `running`, `waiting`, `missing`, `not_started`, a code of ENDINGS, `killed`, or `unknown`.
         says: where it runs and how long it may, why it waits, how it ended.
     """
 
     element: Element
+    points: int
     done: int
     tries: int
     state: str
@@ -41,10 +45,12 @@ def stands(folder: Path) -> list[Stand]:
     files = ClusterDir(SweepDir(folder))
     known = submissions(files)
     try:
-        active, silence = active_elements(known, calls.queued({one.name for one in known})), None
+        jobs, silence = jobs_of_elements(known, calls.queued({one.name for one in known})), None
     except ClusterError as error:
-        active, silence = {}, str(error)
-    return [_stand(files, element, active.get(element.number), silence) for element in files.elements()]
+        jobs, silence = {}, str(error)
+    elements = files.elements()
+    sweep = config.load(files.results.lock) if elements else None
+    return [_stand(files, sweep, element, jobs.get(element.number), silence) for element in elements if sweep]
 
 
 def text(folder: Path) -> str:
@@ -86,21 +92,21 @@ def is_active(folder: Path) -> bool:
     return any(job.active for job in calls.queued({one.name for one in known}))
 
 
-def _stand(files: ClusterDir, element: Element, job: Queued | None, silence: str | None) -> Stand:
-    done = len(element.points) - len(element.missing(files.results))
+def _stand(files: ClusterDir, sweep: Sweep, element: Element, job: Queued | None, silence: str | None) -> Stand:
+    points, done = len(element.of(sweep, files.results)), element.done(sweep, files.results)
     made = tries(files.element(element.number))
-    if done == len(element.points):
+    if done == points:
         state, says = "done", ""
     elif silence is not None:
         state, says = "unknown", silence
-    elif job is not None:
+    elif job is not None and job.active:
         state, says = _in_queue(job)
     elif not made:
-        state, says = "missing", "never started; submit again"
+        state, says = _never_began(job)
     else:
         end = made[-1].read_end()
         state, says = (end.reason, end.says) if end else ("killed", "at once, and said nothing; submit again")
-    return Stand(element=element, done=done, tries=len(made), state=state, says=says)
+    return Stand(element=element, points=points, done=done, tries=len(made), state=state, says=says)
 
 
 def _in_queue(job: Queued) -> tuple[str, str]:
@@ -110,8 +116,18 @@ def _in_queue(job: Queued) -> tuple[str, str]:
     return "waiting", f"{job.reason}{starts}"
 
 
+def _never_began(job: Queued | None) -> tuple[str, str]:
+    """Slurm tells by no log that it could not start a job, most often for want of the log's own folder."""
+    if job is None or job.state != "FAILED":
+        return "missing", "never started; submit again"
+    cause = f"Slurm says {job.reason}; is the folder of its log, and mtpbench, there on the node?"
+    return "not_started", f"{cause} Then submit again"
+
+
 def _row(stand: Stand) -> Sequence[str]:
     element = stand.element
-    points = f"{stand.done}/{len(element.points)}"
+    points = f"{stand.done}/{stand.points}"
+    last = element.launch + element.launches
+    launch = str(last) if element.launches == 1 else f"{element.launch + 1}-{last}"
     state = stand.state + (f": {stand.says}" if stand.says else "")
-    return (str(element.number), str(element.launch + 1), points, str(stand.tries), state)
+    return (str(element.number), launch, points, str(stand.tries), state)

@@ -8,12 +8,15 @@ import asyncio
 import logging
 import shlex
 import subprocess
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import ClusterError
-from harness.launch import kill, processes
+from harness.launch import processes
+from harness.launch.tidy import killed
 from harness.launch.wrapping import Inner, Wrapping
+from harness.power.taking import Elsewhere
 from harness.slurm import calls
 from harness.slurm.containers import Started, contained
 from harness.slurm.job import Job
@@ -24,6 +27,7 @@ from harness.spec import Container, Run
 logger = logging.getLogger(__name__)
 
 NAME = "mtpbench-server"
+BESIDE = "mtpbench-power"
 MARK = "MTPBENCH_ELEMENT"
 """Variable of every process of a server; its value names the element, which no two jobs measure at once."""
 
@@ -60,20 +64,40 @@ class ServerStep:
             elsewhere=True,
         )
 
+    def elsewhere(self) -> tuple[Elsewhere, ...]:
+        """The other nodes of its servers, and what starts a command there."""
+        if self.element.nodes == 1:
+            return ()
+        _, *others = calls.node_names(self.job.nodes)
+        return tuple(Elsewhere(node=node, start=on_node(node), mark=f"{MARK}={self.mark}") for node in others)
+
     def processes(self) -> frozenset[int] | None:
         """Processes of the element's servers on this node; None behind Docker, whose processes are somebody else's."""
         if self.container is not None and self.container.runtime == "docker":
             return None
         return frozenset(processes.with_variable(MARK, self.mark))
 
-    async def tidy(self) -> tuple[int, ...]:
-        """Kill what servers of this element have left on this node, in this try or an earlier one; what was killed."""
+    async def tidy(self, *, everywhere: bool) -> tuple[int, ...]:
+        """Kill what servers of this element have left, in this try or an earlier one; what was killed.
+
+        Args:
+            everywhere: on all nodes of the job, not on this one alone.
+        """
         if self.container is not None and self.container.runtime == "docker":
             removal = ("docker", "rm", "--force", f"mtpbench-{self.job.name}")
             await asyncio.to_thread(subprocess.run, removal, capture_output=True, check=False, timeout=calls.LIMIT_S)
-        left = processes.with_variable(MARK, self.mark)
-        await kill(left)
-        return left
+        here = await killed(MARK, self.mark)
+        others = self.elsewhere() if everywhere else ()
+        there = await asyncio.gather(*(asyncio.to_thread(self._tidied, place) for place in others))
+        return tuple(sorted({*here, *(pid for pids in there for pid in pids)}))
+
+    def _tidied(self, place: Elsewhere) -> tuple[int, ...]:
+        command = [*place.start, sys.executable, "-m", "harness.launch.tidy", MARK, self.mark]
+        try:
+            return tuple(map(int, calls.said_once(*command).split()))
+        except ClusterError as error:  # the job is being ended, and Slurm ends what runs there
+            logger.warning("%s: %s: what is left there is not known: %s", self.job.key, place.node, error)
+            return ()
 
     def _started(self, run: Run, argv: Sequence[str], names: Collection[str]) -> Started:
         if self.container is None or run.engine.image is None:
@@ -111,6 +135,24 @@ class ServerStep:
                 await asyncio.to_thread(calls.said, "scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
         except ClusterError as error:  # the step is gone already, or will be ended with srun
             logger.info("%s: %s", self.job.key, error)
+
+
+def on_node(node: str) -> tuple[str, ...]:
+    """What starts a command on one node of this job, beside the server, with its standard streams here."""
+    return (
+        "srun",
+        "--overlap",
+        f"--nodelist={node}",
+        "--nodes=1",
+        "--ntasks=1",
+        "--ntasks-per-node=1",
+        "--cpu-bind=none",
+        "--mem=0",
+        "--unbuffered",
+        "--quiet",
+        "--export=ALL",
+        f"--job-name={BESIDE}",
+    )
 
 
 def by_rank(commands: Sequence[tuple[Mapping[str, str], Sequence[str]]], gpus: int) -> str:

@@ -39,12 +39,16 @@ def submissions(files: ClusterDir) -> list[Submission]:
 
 def active_elements(known: Sequence[Submission], queue: Sequence[Queued]) -> dict[int, Queued]:
     """Elements that Slurm runs or may still run, by number."""
+    return {element: job for element, job in jobs_of_elements(known, queue).items() if job.active}
+
+
+def jobs_of_elements(known: Sequence[Submission], queue: Sequence[Queued]) -> dict[int, Queued]:
+    """What Slurm has or still remembers of elements, by number: one that may run first, else the newest."""
     by_name = {one.name: one for one in known if one.what == "elements"}
-    return {
-        by_name[job.name].first + job.task: job
-        for job in queue
-        if job.active and job.task is not None and job.name in by_name
-    }
+    order = {name: place for place, name in enumerate(by_name)}
+    jobs = [job for job in queue if job.task is not None and job.name in by_name]
+    jobs.sort(key=lambda job: (job.active, order[job.name]))
+    return {by_name[job.name].first + job.task: job for job in jobs if job.task is not None}
 
 
 def note(files: ClusterDir, submission: Submission) -> None:

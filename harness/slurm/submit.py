@@ -25,11 +25,12 @@ from harness.paths import job_script
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.asking import answer_options, array_option, element_options
-from harness.slurm.manifest import ClusterDir, Element, elements_of
+from harness.slurm.manifest import ClusterDir, Element, Manner, elements_of
 from harness.slurm.submissions import Submission, active_elements, note, submissions
 from harness.spec import Cluster, Sweep
 
 TRIES = 3
+AS_PLANNED = Manner()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +57,14 @@ class Submitted:
         return "\n".join((stand, *arrays, *answer, f"look with: mtpbench status {folder}"))
 
 
-def submit(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | None = None) -> Submitted:
+def submit(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLANNED) -> Submitted:
     """Submit what is missing of a sweep.
 
     Args:
         sweep: what is asked.
         folder: where the results lie or will lie; every node must see it.
         cluster: the site.
-        time_min: ask for so long instead of what the plan guesses.
+        manner: how it is measured.
 
     Raises:
         UserError: the site can't run the sweep, or would never start it as asked.
@@ -72,11 +73,11 @@ def submit(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | None
     """
     files = ClusterDir(SweepDir(folder.absolute()))
     with hold(files.path / ".submitting"):
-        elements = _frozen(files, sweep, cluster, time_min)
+        elements = _frozen(files, sweep, cluster, manner)
         known = _reconciled(files)
         queue = calls.queued({one.name for one in known})
         active = active_elements(known, queue)
-        unfinished = [element for element in elements if element.missing(files.results)]
+        unfinished = [element for element in elements if element.missing(sweep, files.results)]
         todo = [element for element in unfinished if element.number not in active]
         arrays = _submit_arrays(files, cluster, todo)
         running = {job.job for job in queue if job.active and any(one.elements and one.job == job.job for one in known)}
@@ -90,7 +91,7 @@ def submit(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | None
     )
 
 
-def commands(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | None = None) -> list[str]:
+def commands(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLANNED) -> list[str]:
     """Freeze a sweep's elements, and give the commands that would submit what is missing; submits nothing.
 
     Raises:
@@ -99,16 +100,16 @@ def commands(sweep: Sweep, folder: Path, cluster: Cluster, *, time_min: int | No
     """
     files = ClusterDir(SweepDir(folder.absolute()))
     with hold(files.path / ".submitting"):
-        elements = _frozen(files, sweep, cluster, time_min)
-    arrays = _arrays(files, cluster, [element for element in elements if element.missing(files.results)])
+        elements = _frozen(files, sweep, cluster, manner)
+    arrays = _arrays(files, cluster, [element for element in elements if element.missing(sweep, files.results)])
     program = f"MTPBENCH={shlex.quote(_program())}"
     jobs = [f"JOB{number}" for number in range(len(arrays))]
     words = [*(array.words(files, cluster.at_once) for array in arrays), _answer_words(files, cluster, jobs)]
     return [f"{program} {shlex.join(['sbatch', *line])}" for line in words]
 
 
-def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, time_min: int | None) -> list[Element]:
-    elements = elements_of(sweep, cluster, time_min=time_min)
+def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, manner: Manner) -> list[Element]:
+    elements = elements_of(sweep, cluster, manner)
     files.results.claim(config.dump(sweep))
     files.freeze(cluster, elements)
     return elements

@@ -22,22 +22,30 @@ def submit(
     time_min: Annotated[
         int | None, typer.Option("--time", min=1, metavar="MINUTES", help="Of each job, instead of the plan's guess.")
     ] = None,
+    require_power: Annotated[
+        bool, typer.Option("--require-power", help="A point without good power figures is invalid.")
+    ] = False,
+    virtual: Annotated[
+        bool, typer.Option("--virtual", help="With --engine emulator: try the cluster out, in virtual time.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write the manifest and show the commands; submit nothing.")
     ] = False,
 ) -> None:
     """Submit a sweep to Slurm. The same command again submits what is still missing."""
     from harness import config
+    from harness.slurm.manifest import Manner
     from harness.slurm.submit import commands
     from harness.slurm.submit import submit as to_slurm
 
     asked = config.load(sweep, engine=engine)
     site = config.load_cluster(cluster, sweep)
     folder = output or Path("results") / asked.name
+    manner = Manner(time_min=time_min, power_required=require_power, in_virtual_time=virtual)
     if dry_run:
-        print("\n".join(commands(asked, folder, site, time_min=time_min)))
+        print("\n".join(commands(asked, folder, site, manner)))
         return
-    print(to_slurm(asked, folder, site, time_min=time_min).text(folder))
+    print(to_slurm(asked, folder, site, manner).text(folder))
 
 
 @verbs.command(epilog="Example: mtpbench cancel results/my-sweep")

@@ -14,7 +14,11 @@
  *   FAKE_NVML_T0          unix time at which the trace begins (nvmlInit)
  *   FAKE_NVML_LATENCY_US  time that each call takes (0)
  *   FAKE_NVML_ENERGY0_MJ  the counter when the trace begins (123456789)
- *   FAKE_NVML_ON          in another process's environment, "0,1": that process is on these GPUs and fills 20 GB
+ *   FAKE_NVML_NODES       "h100-1:1,h100-2:1.5": by SLURMD_NODENAME, GPUs are that node's own and draw so many times as much
+ *   FAKE_NVML_DEVICES     "/box/dev/nvidia": GPU i is there for processes that may open that file with i at its end, as
+ *                         cgroups have it; that no driver is behind it does not matter
+ *   FAKE_NVML_ON          in another process's environment, "0,1": that process is on these GPUs and fills 20 GB;
+ *                         "job": on those that Slurm gave its job
  *
  * and faults, the times in seconds of the trace:
  *
@@ -32,6 +36,7 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -55,9 +60,12 @@ typedef struct {
 typedef Gpu *Handle;
 
 static Gpu gpus[MOST_GPUS], instances[2 * MOST_GPUS];
+static int shown[MOST_GPUS]; /* places in gpus of those that are there */
 static int initialized, gpu_count, loops, mig, module_only, hide_pids, segment_count, clock_file = -1;
 static double seconds[MOST_SEGMENTS], watts[MOST_SEGMENTS], trace_s, trace_j;
 static double began, skew, period, scale, energy0, reset_at, freeze_at, zero_at, limit_at, limit_then, hot_at;
+static double share = 1; /* of the node's, where it is named */
+static const char *node = "";
 static long latency_us;
 static int wrap_bits;
 
@@ -108,7 +116,7 @@ static double integral(double t, double above) {
     return sum;
 }
 
-static double gain(Handle gpu) { return 1 + skew * gpu->index; }
+static double gain(Handle gpu) { return share * (1 + skew * gpu->index); }
 
 static unsigned instant_mw(Handle gpu) {
     double t = published();
@@ -145,6 +153,26 @@ static void read_trace(const char *text) {
     }
 }
 
+static int may_open(int gpu) {
+    char path[300];
+    const char *start = getenv("FAKE_NVML_DEVICES");
+    if (!start) return 1;
+    snprintf(path, sizeof path, "%s%d", start, gpu);
+    int file = open(path, O_RDWR);
+    if (file >= 0) close(file);
+    return file >= 0 || errno != EPERM;
+}
+
+static void settle_node(void) {
+    const char *named = getenv("SLURMD_NODENAME"), *list = getenv("FAKE_NVML_NODES");
+    node = "", share = 1;
+    for (const char *at = named && list ? list : ""; *at; at += strcspn(at, ","), at += *at == ',') {
+        size_t length = strcspn(at, ":");
+        if (strlen(named) != length || strncmp(at, named, length)) continue;
+        node = named, share = atof(at + length + 1);
+    }
+}
+
 static void settle(void) {
     const char *path = getenv("FAKE_NVML_CLOCK"), *trace = getenv("FAKE_NVML_TRACE"), *limit = getenv("FAKE_NVML_LIMIT_AT");
     if (clock_file >= 0) close(clock_file);
@@ -160,10 +188,14 @@ static void settle(void) {
     limit_at = limit ? atof(limit) : -1, limit_then = limit && strchr(limit, ':') ? atof(strchr(limit, ':') + 1) : LIMIT_W;
     mig = (int)number("FAKE_NVML_MIG", 0), module_only = (int)number("FAKE_NVML_MODULE", 0);
     hide_pids = (int)number("FAKE_NVML_HIDE_PIDS", 0);
+    settle_node();
     began = number("FAKE_NVML_T0", now());
-    for (int i = 0; i < gpu_count; i++) {
+    int all = gpu_count;
+    gpu_count = 0;
+    for (int i = 0; i < all; i++) {
         gpus[i] = (Gpu){i, -1};
         instances[2 * i] = (Gpu){2 * i, i}, instances[2 * i + 1] = (Gpu){2 * i + 1, i};
+        if (may_open(i)) shown[gpu_count++] = i;
     }
 }
 
@@ -197,7 +229,9 @@ static nvmlReturn copied(char *to, unsigned room, const char *text) {
 }
 
 static void uuid_of(Handle gpu, char *to) {
-    sprintf(to, "%s-00000000-0000-4000-8000-%012d", gpu->parent < 0 ? "GPU" : "MIG", gpu->index);
+    unsigned of_node = 0;
+    for (const char *letter = node; *letter; letter++) of_node = of_node * 31 + (unsigned char)*letter;
+    sprintf(to, "%s-%08x-0000-4000-8000-%012d", gpu->parent < 0 ? "GPU" : "MIG", of_node, gpu->index);
 }
 
 /* --- the library and its GPUs ------------------------------------------------------------------------------------- */
@@ -214,18 +248,23 @@ API nvmlReturn nvmlSystemGetNVMLVersion(char *to, unsigned room) { return copied
 API nvmlReturn nvmlDeviceGetCount_v2(unsigned *n) { return initialized ? (*n = (unsigned)gpu_count, SUCCESS) : UNINITIALIZED; }
 API nvmlReturn nvmlDeviceGetHandleByIndex_v2(unsigned index, Handle *to) {
     if (index >= (unsigned)gpu_count) return INVALID;
-    *to = &gpus[index];
+    *to = &gpus[shown[index]];
     return SUCCESS;
 }
 API nvmlReturn nvmlDeviceGetHandleByUUID(const char *uuid, Handle *to) {
     char mine[64];
     for (int i = 0; i < gpu_count; i++) {
-        uuid_of(&gpus[i], mine);
-        if (!strcmp(mine, uuid)) return *to = &gpus[i], SUCCESS;
+        uuid_of(&gpus[shown[i]], mine);
+        if (!strcmp(mine, uuid)) return *to = &gpus[shown[i]], SUCCESS;
     }
     return NOT_FOUND;
 }
-API nvmlReturn nvmlDeviceGetIndex(Handle gpu, unsigned *to) { OR_FAIL(gpu); return *to = (unsigned)gpu->index, SUCCESS; }
+API nvmlReturn nvmlDeviceGetIndex(Handle gpu, unsigned *to) {
+    OR_FAIL(gpu);
+    for (int i = 0; i < gpu_count; i++)
+        if (shown[i] == gpu->index) *to = (unsigned)i;
+    return SUCCESS;
+}
 API nvmlReturn nvmlDeviceGetName(Handle gpu, char *to, unsigned room) { OR_FAIL(gpu); return copied(to, room, "NVIDIA H100 80GB HBM3"); }
 API nvmlReturn nvmlDeviceGetVbiosVersion(Handle gpu, char *to, unsigned room) { OR_FAIL(gpu); return copied(to, room, "96.00.74.00.01"); }
 API nvmlReturn nvmlDeviceGetUUID(Handle gpu, char *to, unsigned room) {
@@ -253,6 +292,12 @@ API nvmlReturn nvmlDeviceGetMigDeviceHandleByIndex(Handle gpu, unsigned index, H
 
 /* --- who is on a GPU ---------------------------------------------------------------------------------------------- */
 
+static const char *named_in(const char *text, size_t length, const char *start) {
+    for (const char *entry = text; entry < text + length; entry += strlen(entry) + 1)
+        if (!strncmp(entry, start, strlen(start))) return entry + strlen(start);
+    return NULL;
+}
+
 static int is_on(const char *pid, int gpu) {
     char path[300], text[65536];
     snprintf(path, sizeof path, "/proc/%s/environ", pid);
@@ -261,9 +306,15 @@ static int is_on(const char *pid, int gpu) {
     size_t length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[length] = 0;
-    for (char *entry = text; entry < text + length; entry += strlen(entry) + 1) {
-        if (strncmp(entry, "FAKE_NVML_ON=", 13)) continue;
-        for (char *at = entry + 13, *end; *at; at = *end == ',' ? end + 1 : end) {
+    char here[300];
+    snprintf(here, sizeof here, "SLURMD_NODENAME=%s", node);
+    int elsewhere = *node != 0;
+    for (char *entry = text; entry < text + length; entry += strlen(entry) + 1) elsewhere &= strcmp(entry, here) != 0;
+    if (elsewhere) return 0;
+    const char *on = named_in(text, length, "FAKE_NVML_ON=");
+    if (on && !strcmp(on, "job")) on = named_in(text, length, "SLURM_JOB_GPUS=");
+    if (on) {
+        for (char *at = (char *)on, *end; *at; at = *end == ',' ? end + 1 : end) {
             long named = strtol(at, &end, 10);
             if (end == at) break;
             if (named == gpu) return 1;

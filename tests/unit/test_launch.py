@@ -336,3 +336,22 @@ async def test_a_killed_process_is_waited_for():
     assert () == await launch.kill((child.pid,))
 
     assert -signal.SIGKILL == child.wait()
+
+
+def test_what_bears_a_mark_is_killed_from_a_process_of_its_own_and_named():
+    def sleeper(mark):
+        env = {**os.environ, "MTPBENCH_TEST_MARK": mark}
+        return subprocess.Popen(["sleep", "600"], env=env, start_new_session=True)
+
+    ours, other = sleeper("a b"), sleeper("a")
+    try:
+        command = [sys.executable, "-m", "harness.launch.tidy", "MTPBENCH_TEST_MARK", "a b"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+
+        assert f"{ours.pid}\n" == said.stdout
+        assert -signal.SIGKILL == ours.wait()
+        assert other.poll() is None
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()

@@ -7,7 +7,7 @@ import pytest
 
 from harness.power.beside import fields, mean
 from harness.power.records import Metering
-from harness.power.sampler import Job
+from harness.power.sampling import Sampling
 from harness.power.session import Session, beside
 from harness.power.stream import read
 from harness.records import Window
@@ -46,10 +46,10 @@ def powercap(tmp_path):
     return zone.parent
 
 
-def reason_of(session: Session) -> str | None:
+def reason_of(sampling: Sampling) -> str | None:
     edges = (0, 60_000_000_000)
     window = Window(start_ns=0, end_ns=edges[1], blocks_ns=edges, request_time_s=1.0, cut_s=0.0)
-    return mean(session.metering.failure, None, window).reason
+    return mean(sampling.failure, None, window).reason
 
 
 async def sampled(session: Session, tmp_path, seconds: float) -> tuple[Metering, int, int]:
@@ -68,7 +68,7 @@ async def test_both_are_read_over_the_point_and_stand_in_the_row_with_their_scop
     plug_in("return 2345.0")
     log = tmp_path / "power.log"
     others = {name: await beside(name, tmp_path, log, str(powercap)) for name in ("host", "node")}
-    gpus = Session(Metering(), Job(vendor="nvidia"), tmp_path / "power.jsonl", (), others)
+    gpus = Session(Metering(), beside=others)
     metering, start_ns, end_ns = await sampled(gpus, tmp_path, 10.5)
     streams = {name: read(tmp_path / "point" / f"{name}.jsonl") for name in metering.beside}
     edges = (start_ns, end_ns)
@@ -113,7 +113,7 @@ async def test_of_two_plug_ins_none_is_taken(plug_in, tmp_path):
 async def test_a_plug_in_that_fails_costs_the_node_s_figure(plug_in, tmp_path, answer, reason):
     plug_in(answer)
     node = await beside("node", tmp_path, tmp_path / "power.log")
-    gpus = Session(Metering(), Job(vendor="nvidia"), tmp_path / "power.jsonl", (), {"node": node})
+    gpus = Session(Metering(), beside={"node": node})
     metering, start_ns, end_ns = await sampled(gpus, tmp_path, 1)
     window = Window(start_ns=start_ns, end_ns=end_ns, blocks_ns=(start_ns, end_ns), request_time_s=1.0, cut_s=0.0)
     kept = tmp_path / "point" / "node.jsonl"

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.errors import GpuBusy, NoMeter
-from harness.power import session as sessions
+from harness.power import taking
 from harness.power.session import metered
 from harness.power.stream import read
 
@@ -69,7 +69,7 @@ async def test_a_process_of_somebody_else_is_named(nvml, on_gpus, tmp_path):
 
 
 async def test_gpus_that_somebody_holds_are_refused_after_a_while(nvml, on_gpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(sessions, "FREE_LIMIT_S", 1.0)
+    monkeypatch.setattr(taking, "FREE_LIMIT_S", 1.0)
     stranger = on_gpus("1,5")
     with pytest.raises(GpuBusy) as refused:
         async with sampling(tmp_path):
@@ -89,7 +89,7 @@ async def test_a_server_that_still_ends_is_waited_for(nvml, on_gpus, tmp_path):
 
 
 async def test_memory_of_a_process_that_is_hidden_is_refused_too(nvml, on_gpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(sessions, "FREE_LIMIT_S", 0.0)
+    monkeypatch.setattr(taking, "FREE_LIMIT_S", 0.0)
     nvml(hide_pids=1)
     on_gpus("0")
     with pytest.raises(GpuBusy, match=f"{uuid(0)}: 21504 MiB filled, by processes that can't be seen here"):

@@ -1,9 +1,13 @@
 """A real Slurm for the tests that drive it: scripts/slurm_box, started once."""
 
+import json
+import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from harness.launch import processes
 from harness.rundir import SweepDir, read_json
 from harness.slurm import calls
 from harness.slurm.endings import End, tries
-from harness.slurm.manifest import ClusterDir
+from harness.slurm.manifest import ClusterDir, Manner
 from harness.slurm.step import MARK
 from harness.slurm.submissions import Submission, submissions
 from harness.slurm.submit import Submitted, submit
@@ -26,7 +30,7 @@ SWEEP = """
 model: mimo-163m
 gpu: {gpu}
 precision: bf16
-engine: {{name: emulator, args: [--profile, h100-like, --speed, "20"{args}]{engine}}}
+engine: {{name: emulator, args: [--profile, h100-like{speed}{args}]{engine}}}
 max_running_requests: 8
 tp: {tp}
 mtp: {mtp}
@@ -35,6 +39,7 @@ workload: 32x32
 concurrency: {concurrency}
 launches: {launches}
 window: {{min_s: {window_s}, max_s: {window_s}}}
+idle_power_s: 2.5
 demo: true
 """
 
@@ -47,11 +52,25 @@ source: a test
 """
 
 
+FIGURES = "MTPBENCH_FAULT_FIGURES"
+"""A file to which what each fault did is added: for the table in slurm/README.md."""
+
+
 def until(happened: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     deadline = time.monotonic() + limit_s
     while not happened():
         assert time.monotonic() < deadline, f"waited {limit_s} s"
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def node_clocks(tmp_path_factory):
+    """A library that gives nodes that share a machine clocks of their own, built from tests/fakes/clock.c."""
+    library = tmp_path_factory.mktemp("clock") / "clock.so"
+    source = Path(__file__).parents[2] / "fakes" / "clock.c"
+    flags = ["-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["cc", *flags, "-o", str(library), str(source), "-ldl"], check=True)
+    return library
 
 
 def queue(known: Sequence[Submission]) -> list[calls.Queued]:
@@ -74,6 +93,7 @@ class Submittable:
     launches: int = 1
     tp: int = 1
     window_s: float = 0.3
+    speed: str = ', --speed, "20"'
     args: str = ""
     engine: str = ""
     more: str = ""
@@ -97,7 +117,7 @@ class Submittable:
     def submit(self, **asked) -> Submitted:
         sweep = config.load(self.sweep_file)
         cluster = config.load_cluster(str(self.cluster_file), self.sweep_file)
-        return submit(sweep, self.files.results.path, cluster, time_min=5, **asked)
+        return submit(sweep, self.files.results.path, cluster, Manner(**{"time_min": 5, **asked}))
 
     def submissions(self) -> list[Submission]:
         return submissions(self.files)
@@ -127,21 +147,50 @@ class Submittable:
     def node(self, element: int = 0) -> str:
         return str(read_json(tries(self.files.element(element))[-1].begin)["nodes"])
 
+    def began_s(self) -> float:
+        """When Slurm started its first element, unix time."""
+        [array] = [made for made in self.submissions() if made.what == "elements"]
+        return datetime.fromisoformat(calls.job_facts(f"{array.job}_0")["StartTime"]).timestamp()
+
     def servers(self) -> tuple[int, ...]:
         """Processes of its servers that run."""
         folders = (str(self.files.element(element.number)) for element in self.files.elements())
         return tuple(pid for folder in folders for pid in processes.with_variable(MARK, folder))
 
+    def put_down(self, fault: str, at_s: float, *, in_flight: bool = True) -> None:
+        """Add to the figures what a fault, done at a unix time while a point was in flight or not, did to this sweep.
+
+        It has ended by now.
+        """
+        if FIGURES not in os.environ:
+            return
+        ends = [made for element in self.files.elements() for made in tries(self.files.element(element.number))]
+        spoilt = [done.requests for done in self.files.results.done() if "server_died" in done.row()["invalid"]]
+        told = [path.stat().st_mtime for path in (*(made.end for made in ends), *spoilt) if path.exists()]
+        saved = [done.requests for done in self.files.results.done() if done.requests not in spoilt]
+        first = min(at for at in told if at > at_s)
+        said = [end.reason for end in (made.read_end() for made in ends) if end is not None]
+        survived = any(at_s < path.stat().st_mtime <= first for path in saved)
+        figures = {
+            "fault": fault,
+            "told_s": round(first - at_s, 1),
+            "points_lost": int(in_flight and not survived),
+            "processes_left": len(self.servers()),
+            "end.json": said,
+        }
+        with Path(os.environ[FIGURES]).open("a") as file:
+            file.write(json.dumps(figures) + "\n")
+
     def log(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self.files.path.glob("*.log")))
 
 
-@pytest.fixture(scope="session")
-def box(tmp_path_factory):
-    """SLURM_CONF of a box that lives as long as the tests, and leaves nothing."""
-    folder = tmp_path_factory.mktemp("box") / "b"
+@contextmanager
+def slurm(folder: Path, **settings: str) -> Iterator[str]:
+    """SLURM_CONF of a box that lives as long as the block, and leaves nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_BOX_MAX_ARRAY", str(LARGEST_ARRAY))
+        for name, value in settings.items():
+            patch.setenv(f"SLURM_BOX_{name.upper()}", value)
         try:
             started = subprocess.run([SCRIPTS / "up", folder], capture_output=True, text=True, check=False)
             assert started.returncode == 0, started.stderr
@@ -151,6 +200,13 @@ def box(tmp_path_factory):
         finally:
             subprocess.run([SCRIPTS / "down", folder], check=True)
     assert not folder.exists()
+
+
+@pytest.fixture(scope="session")
+def box(tmp_path_factory):
+    """The box that most tests share."""
+    with slurm(tmp_path_factory.mktemp("box") / "b", max_array=str(LARGEST_ARRAY)) as conf:
+        yield conf
 
 
 @pytest.fixture

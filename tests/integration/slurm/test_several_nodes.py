@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,10 @@ def test_one_rank_that_dies_ends_the_server_and_it_is_started_anew(sweep):
     one = sweep(**WIDE, concurrency="[1, 2, 3]", window_s=4)
     one.submit()
     until(lambda: one.points() == 1)
+    now_s = time.time()
     os.kill(ranks(one)[1], signal.SIGKILL)
     one.finished()
+    one.put_down("rank_killed", now_s)
     [run] = one.files.results.runs()
     first, _ = run.attempts()
     lost = [row["concurrency"] for row in one.rows() if "server_died" in row["invalid"]]

@@ -1,5 +1,6 @@
 """Whole sweeps through a real sbatch, on emulated servers."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from harness import config
 from harness.errors import ClusterSilent, UserError
-from harness.rundir import read_json
+from harness.rundir import SweepDir, read_json
 from harness.slurm import calls, queue
 from harness.slurm.logs import log_of, read
 from harness.slurm.submissions import active_elements
 from harness.slurm.watch import screen, watched
+from harness.sweep import run_sweep
 
 from .conftest import until
 
@@ -98,6 +101,23 @@ def test_arrays_stay_below_the_largest_index_that_slurm_takes(sweep):
     assert [4] == [row["launch"] for row in one.rows()]
 
 
+def test_a_ladder_adds_the_points_on_a_cluster_that_it_adds_here(sweep, tmp_path):
+    one = sweep(concurrency="{from: 1, to: 8, targets: [249]}", launches=2, window_s=8, speed="")
+    here = tmp_path / "here"
+    asyncio.run(run_sweep(config.load(one.sweep_file), here, in_virtual_time=True))
+    submitted = one.submit(in_virtual_time=True)
+    one.finished()
+    [element] = one.files.elements()
+
+    def measured(rows):
+        return sorted((row["draft_tokens"], row["launch"], row["concurrency"]) for row in rows)
+
+    assert (1, 2) == (submitted.total, element.launches), "all launches of a pair, for the first one decides"
+    assert measured(point.row() for point in SweepDir(here).done()) == measured(one.rows())
+    assert len(one.rows()) > 2 * 2 * 3, "points were added to the three steps"
+    assert "done" == queue.stands(one.files.results.path)[0].state
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -114,6 +134,23 @@ def test_what_slurm_would_never_start_is_said_at_once(sweep, asked):
         one.submit()
 
     assert [] == one.submissions()
+
+
+def test_a_job_that_slurm_can_t_log_and_so_never_starts_is_told(sweep):
+    one = sweep(mtp="[off]", more=", extra: [--output=/no/such/folder/%A_%a.log]")
+    one.submit()
+    [stand] = queue.stands(one.finished().files.results.path)
+
+    assert ("not_started", 0, 0) == (stand.state, stand.tries, one.points())
+    assert "is the folder of its log, and mtpbench, there on the node?" in stand.says
+
+
+def test_the_folder_of_the_logs_is_there_before_slurm_is_asked(sweep):
+    one = sweep(mtp="[off]", more=", extra: [--hold]")
+    one.submit()
+    [array] = [made for made in one.submissions() if made.what == "elements"]
+
+    assert Path(calls.job_facts(f"{array.job}_0")["StdOut"]).parent.is_dir()
 
 
 def test_an_answer_of_sbatch_that_was_lost_is_no_second_job(sweep, tmp_path, monkeypatch):

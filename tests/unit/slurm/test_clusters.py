@@ -7,8 +7,8 @@ import pytest
 from harness import config
 from harness.errors import ConfigError, UserError
 from harness.slurm.asking import answer_options, array_option, element_options
-from harness.slurm.manifest import elements_of
-from harness.spec import AnswerJob, Cluster, Container, EngineSpec, GpuNodes
+from harness.slurm.manifest import Manner, elements_of
+from harness.spec import AnswerJob, Cluster, Container, EngineSpec, GpuNodes, Ladder
 
 SWEEP = Path("sweeps/x.yaml")
 FOLDER = Path("/shared/results/x")
@@ -52,7 +52,7 @@ def test_a_cluster_is_looked_for_beside_the_sweep_and_then_in_the_package(tmp_pa
 
 def options(sweep, **nodes) -> list[str]:
     cluster = cluster_with(**nodes)
-    return element_options(elements_of(sweep, cluster)[0], cluster, FOLDER)
+    return element_options(elements_of(sweep, cluster, Manner())[0], cluster, FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_shared_node_is_asked_for_only_by_name(sweep):
 
 
 def test_the_time_is_the_plans_longest_guess_and_the_sites_limit_at_most(sweep):
-    [long] = elements_of(sweep, cluster_with())
-    [short] = elements_of(sweep, cluster_with(time_limit_min=3))
-    [own] = elements_of(sweep, cluster_with(), time_min=90)
+    [long] = elements_of(sweep, cluster_with(), Manner())
+    [short] = elements_of(sweep, cluster_with(time_limit_min=3), Manner())
+    [own] = elements_of(sweep, cluster_with(), Manner(time_min=90))
 
     assert (3, 90) == (short.time_min, own.time_min)
     assert 5 < long.time_min < 60
@@ -98,40 +98,50 @@ def test_a_time_that_nobody_can_guess_has_to_be_said(sweep):
     model = sweep.model.model_copy(update={"weight_gb": {}})
 
     with pytest.raises(UserError, match=r"how long a job takes is not known .*give --time"):
-        elements_of(sweep.model_copy(update={"model": model}), cluster_with())
+        elements_of(sweep.model_copy(update={"model": model}), cluster_with(), Manner())
 
 
 def test_a_gpu_that_the_site_lacks_is_named(sweep):
     cluster = Cluster(name="site", label="Site", gpus={"b200": GpuNodes()}, source="a test")
 
     with pytest.raises(UserError, match="cluster site: gpus has no h100; there are b200"):
-        elements_of(sweep, cluster)
+        elements_of(sweep, cluster, Manner())
 
 
 def test_an_image_needs_a_site_with_containers(sweep):
     with_image = sweep.model_copy(update={"engine": EngineSpec(name="emulator", image="some/image")})
 
     with pytest.raises(UserError, match=r"gpus\.h100 has no container"):
-        elements_of(with_image, cluster_with())
-    assert elements_of(with_image, cluster_with(container=Container(runtime="pyxis")))
+        elements_of(with_image, cluster_with(), Manner())
+    assert elements_of(with_image, cluster_with(container=Container(runtime="pyxis")), Manner())
 
 
 def test_gpus_that_one_node_lacks_are_spread_evenly(sweep):
     wide = sweep.model_copy(update={"tp": 16})
     uneven = sweep.model_copy(update={"tp": 9})
+    element = elements_of(wide, cluster_with(), Manner())[0]
 
-    assert (2, 8) == (elements_of(wide, cluster_with())[0].nodes, elements_of(wide, cluster_with())[0].gpus_per_node)
+    assert (2, 8) == (element.nodes, element.gpus_per_node)
     with pytest.raises(UserError, match="9 GPUs do not spread evenly over 2 nodes of 8"):
-        elements_of(uneven, cluster_with())
+        elements_of(uneven, cluster_with(), Manner())
 
 
 def test_an_element_is_a_launch_of_a_pair_and_arms_take_turns(sweep):
-    elements = elements_of(sweep.model_copy(update={"launches": 3}), cluster_with())
+    elements = elements_of(sweep.model_copy(update={"launches": 3}), cluster_with(), Manner())
     first_arms = ["off" if "-off-" in element.points[0] else "mtp" for element in elements]
 
     assert [0, 1, 2] == [element.launch for element in elements]
     assert ["off", "mtp", "off"] == first_arms
     assert all(6 == len(element.points) for element in elements)
+
+
+def test_a_ladder_whose_first_launch_decides_is_one_element_of_all_launches(sweep):
+    asked = {"concurrency": Ladder(from_=1, to=64, refine_pct=3.0), "launches": 3}
+    [element] = elements_of(sweep.model_copy(update=asked), cluster_with(), Manner())
+    [short, *_] = elements_of(sweep, cluster_with(), Manner())
+
+    assert (0, 3, 2 * 3 * 7) == (element.launch, element.launches, len(element.points))
+    assert element.time_min > 2 * short.time_min
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+"""A sampler at work in a process of its own, here or on another node: started, cut, watched, ended.
+
+One that dies or hangs costs the power of the points that it missed; the measurement goes on and says so.
+"""
+
+import asyncio
+import logging
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import NoMeter
+from harness.power.sampler import STDOUT, Job
+from harness.power.stream import Header, cut, parsed
+
+logger = logging.getLogger(__name__)
+
+DESCRIBE_LIMIT_S = 60.0
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 5.0
+SILENCE_S = 3.0
+_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where GPUs are.
+
+    Attributes:
+        node: its name; empty for this one.
+        start: words that start a command there, its standard streams here; none for this one.
+    """
+
+    node: str = ""
+    start: tuple[str, ...] = ()
+
+    def says(self, what: str) -> str:
+        """A phrase with the node's name in front."""
+        return f"{self.node}: {what}" if self.node else what
+
+
+HERE = Place()
+
+
+def command(job: Job) -> list[str]:
+    """What does a job in a process of its own."""
+    return [sys.executable, "-m", "harness.power.sampler", msgspec.json.encode(job).decode()]
+
+
+def describe(job: Job, place: Place = HERE) -> Header:
+    """All GPUs of a vendor as they are now, or what is beside them, asked in a process of its own.
+
+    Raises:
+        NoMeter: why they can't be read, and the remedy.
+    """
+    asking = [*place.start, *command(job)]
+    try:
+        said = subprocess.run(asking, capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        limit = f"{job.vendor}: the library did not answer in {DESCRIBE_LIMIT_S:.0f} s"
+        raise NoMeter(place.says(limit)) from error
+    described = parsed(said.stdout)
+    if not isinstance(described, Header):
+        words = said.stderr.decode(errors="replace").strip().splitlines()
+        why = words[-1] if words else f"{job.vendor}: its library ended the process ({said.returncode})"
+        raise NoMeter(place.says(why))
+    return described
+
+
+async def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that ends with its standard input, by force if need be."""
+    assert process.stdin is not None, "made with a pipe"
+    process.stdin.close()
+    try:
+        await asyncio.to_thread(process.wait, STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+
+class Sampling:
+    """A sampler at work, or the reason why there is none.
+
+    Attributes:
+        failure: why there are no readings, or none to the end.
+    """
+
+    def __init__(self, job: Job, stream: Path, place: Place = HERE, failure: str | None = None) -> None:
+        self.failure = failure
+        self._job = job
+        self._stream = stream
+        self._place = place
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, gpus: tuple[str, ...], log: Path) -> None:
+        """Begin to read these GPUs, and wait for the first line."""
+        away = bool(self._place.start)
+        job = msgspec.structs.replace(self._job, gpus=gpus, path=STDOUT if away else str(self._stream))
+        with log.open("ab") as said, self._stream.open("ab") as stream:
+            # A session of its own: Ctrl-C is for us, and the sampler ends with its standard input. From another node
+            # readings come by its standard output: a shared file system shows what is written there too late.
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - must outlive the loop's own cleaning up
+                [*self._place.start, *command(job)],
+                stdin=subprocess.PIPE,
+                stdout=stream if away else said,
+                stderr=said,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_LIMIT_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if self._stream.stat().st_size:
+                return
+            await asyncio.sleep(_LOOK_S)
+        await self.stop()
+        self._fail(f"the sampler wrote nothing: see {log.name}")
+
+    @property
+    def reads(self) -> bool:
+        """Whether there are readings, at least of the past."""
+        return self._process is not None
+
+    async def stop(self) -> None:
+        """End the sampler, by force if need be."""
+        if self._process is not None:
+            await end(self._process)
+            self._process = None
+
+    async def keep(self, target: Path, start_ns: int, end_ns: int) -> None:
+        """Copy the readings between two moments of the node's own clock, the last of which has passed."""
+        if self._process is None:
+            return
+        failure = self._silent()
+        await asyncio.to_thread(cut, self._stream, target, start_ns, end_ns)
+        if failure is not None:
+            self._fail(failure)
+
+    def _fail(self, why: str) -> None:
+        if self.failure is None:
+            logger.warning("%s: %s: no power figures from here on", self._stream, self._place.says(why))
+            self.failure = self._place.says(why)
+
+    def _silent(self) -> str | None:
+        assert self._process is not None, "looked at while it reads"
+        if (code := self._process.poll()) is not None:
+            return f"the sampler ended with {code}"
+        silence_s = time.time() - self._stream.stat().st_mtime
+        return f"the sampler has been silent for {silence_s:.0f} s" if silence_s > SILENCE_S else None

@@ -1,0 +1,20 @@
+"""Say what CLOCK_MONOTONIC of this machine reads, in ns, each time that a line comes on standard input.
+
+    python -m harness.power.tick
+
+It ends when standard input does.
+"""
+
+import sys
+import time
+
+
+def main() -> int:
+    """Answer to the end."""
+    for _ in sys.stdin:
+        print(time.monotonic_ns(), flush=True)  # noqa: T201 - to whoever asked
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
