@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.progress.grid import Cell, grid
+from harness.progress.grid import Cell, grid, name_of
 from harness.progress.live import Progress
 from harness.progress.messages import Line, Scene, Under
 from harness.progress.recent import Recent
 from harness.progress.screen import LiveView
 from harness.records import EngineCounters
-from harness.spec import expand
+from harness.spec import Arrivals, Point, expand
 
 
 @pytest.fixture
@@ -64,6 +64,16 @@ def test_the_grid_has_a_line_for_each_launch_and_says_what_its_marks_mean(points
     assert ["off", "1", "ok", "BAD", "now"] == off.split()
     assert ["mtp3-al3.39", "1", ".", ".", "."] == mtp.split()
     assert "BAD invalid; now under way; . left" == legend
+
+
+def test_the_grids_columns_of_an_open_loop_go_up_by_rate(points):
+    run, workload = points[0].run, points[0].workload
+    at_rates = [
+        Point(run=run, workload=workload, rate=rate, arrivals=Arrivals(), launch=0) for rate in (10.0, 0.5, 2.0)
+    ]
+
+    assert ["launch", "r0.5", "r2", "r10"] == next(grid((point, Cell.LEFT) for point in at_rates)).split()
+    assert "off r10 launch 1" == name_of(at_rates[0])
 
 
 def test_recent_growth_forgets_what_is_older_than_its_span():

@@ -4,9 +4,10 @@ import pytest
 
 from harness import config
 from harness.plan import plan, render
-from harness.plan.guess import Guess, acceptance_lengths, expected_of, point_s, ready_s, unknown
+from harness.plan.client import chunks_s, shards_for
+from harness.plan.guess import Guess, acceptance_lengths, expected_of, outlook_of, point_s, ready_s, unknown
 from harness.plan.memory import memory
-from harness.spec import EngineSpec, Gpu, Model, Mtp, Sweep, Workload
+from harness.spec import Arrivals, EngineSpec, Gpu, Model, Mtp, Sweep, Workload, expand
 
 MODEL = Model(
     name="m",
@@ -269,3 +270,48 @@ def test_runs_with_one_arms_name_are_told_apart():
 
     assert "mtp3, run 1" in text
     assert "mtp3, run 2" in text
+
+
+def at_rates(*rates, **changes):
+    return sweep_with(concurrency=None, rate=rates, arrivals=Arrivals(), **changes)
+
+
+def test_a_plan_of_an_open_loop_names_rates_and_how_requests_come():
+    text = render(plan(at_rates(0.25, 1.0), day="2026-08-01"))
+
+    assert "open loop: arrivals poisson, sent when they are due" in text
+    assert "requests/s  tok/s/user" in text
+    assert "  0.25  " in text
+    assert "  1     " in text
+
+
+def test_a_higher_rate_is_a_slower_request_and_more_tokens():
+    sweep = at_rates(0.25, 1.0)
+    low, high = (outlook_of(point, sweep) for point in expand(sweep) if point.run.is_off)
+
+    assert low.request_s.low <= high.request_s.low
+    assert low.request_s.high < high.request_s.high
+    assert low.interactivity.low > high.interactivity.low
+    assert 0.25 * (1024 + 512) / 8 == low.total_tok_s_gpu.low == low.total_tok_s_gpu.high
+
+
+def test_a_rate_that_may_be_too_much_has_no_guess_and_says_what_may_be_served():
+    sweep = at_rates(1000.0)
+    outlook = outlook_of(expand(sweep)[0], sweep)
+
+    assert outlook.request_s.low is None
+    assert outlook.request_s.reason.startswith("1000 requests/s may be more than the server answers:")
+
+
+def test_rare_requests_make_a_long_point():
+    sweep = at_rates(0.01)
+
+    assert point_s(Guess(1, 1), sweep, 0.01).low > point_s(Guess(1, 1), sweep).low
+    assert 600 + 2 * 1 == point_s(Guess(1, 1), sweep, 0.01).low  # the cap
+
+
+def test_chunks_of_an_open_loop_follow_from_its_rate():
+    sweep = at_rates(100.0, mtp=(0,))
+
+    assert Guess(100.0 * 512, 100.0 * 512) == chunks_s(expand(sweep)[0], sweep)
+    assert 2 == shards_for(chunks_s(expand(sweep)[0], sweep))
