@@ -52,7 +52,7 @@ def cut_streams(draw) -> tuple[bytes, list[bytes], list[int]]:
 
 
 def blank() -> Recording:
-    recording = Recording(Job(index=0, slot=0, starter=False, prompt_hash="", isl=3, osl=9, body=b""))
+    recording = Recording(Job(index=0, slot=0, starter=False, prompt_hash="", isl=3, osl=9, body=b""), frozenset({7}))
     recording.sent(1)
     return recording
 
@@ -206,8 +206,17 @@ def test_the_straight_way_records_what_the_long_way_does(response):
     assert told(recorded_until_over([body], 5)) == told(answered(head_and_chunks, 5))
 
 
-def recorded_until_over(reads: list[bytes], t_ns: int):
-    recording = blank()
+@given(responses())
+def test_an_ordinary_chunk_is_recorded_as_the_general_way_records_it(response):
+    _, body = response
+    general = blank()
+    general._is_plain = lambda *_: False
+
+    assert told(recorded_until_over([body], 5, general)) == told(recorded_until_over([body], 5))
+
+
+def recorded_until_over(reads: list[bytes], t_ns: int, recording: Recording | None = None):
+    recording = recording or blank()
     for read in reads:
         recording.read(read, t_ns)
     recording.closed(t_ns)
