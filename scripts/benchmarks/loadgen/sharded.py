@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from ours import totals
 
 from harness import config
@@ -42,7 +43,7 @@ async def hold(url: str, streams: int, requests: int, osl: int, shards: int) -> 
         engine=engine_named("vllm"),
         endpoint=Endpoint(base_url=url, model="mock"),
         point=Point(run=run, workload=workload, concurrency=streams, launch=0),
-        stream=PromptStream(workload, Frame((), ()), range(1000), ""),
+        stream=PromptStream(workload, Frame((), ()), np.arange(1000, dtype=np.int32), ""),
         eos_ids=frozenset(),
         drain=False,
         stall_s=60.0,
