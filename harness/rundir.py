@@ -294,6 +294,18 @@ class SweepDir:
         with hold(self.path / _HELD, shared=True):
             yield
 
+    def locked(self) -> Path:
+        """The lock of the sweep that was run here.
+
+        Raises:
+            ResultsError: nothing was.
+        """
+        if not self.lock.exists():
+            raise ResultsError(
+                f"{self.path}: no sweep.lock.yaml, so no results of `mtpbench run`; name its results folder"
+            )
+        return self.lock
+
     def claim(self, lock: str) -> None:
         """Make the folder this sweep's, or make sure that it is.
 

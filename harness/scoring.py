@@ -135,9 +135,7 @@ def rescore(folder: Path) -> Rescored:
         ResultsError: the folder holds no sweep of ours.
     """
     results = SweepDir(folder)
-    if not results.lock.exists():
-        raise ResultsError(f"{folder}: no sweep.lock.yaml, so no results of `mtpbench run`; name its results folder")
-    sweep = config.load(results.lock)
+    sweep = config.load(results.locked())
     with results.held():
         before = _rows(results)
         points = [p for p in ladder.points(sweep, results) if results.run(p.run.key).point(p.folder).measured]

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.choices import Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
@@ -17,8 +16,8 @@ from analysis.rates import Wanted, rates, tiers
 from analysis.report.arms import Plain, arm
 from analysis.report.sources import command_lines, invalid_points, meaning, provenance
 from analysis.rows import Unusable
+from analysis.tables.plain import plain_choice
 from analysis.targets import Reading, SameConcurrency
-from analysis.understand import Best
 
 TONES = {
     Verdict.MTP_BETTER: "good",
@@ -44,7 +43,7 @@ def entries(report: Report, want: Wanted) -> list[Plain]:
 
 def choices(report: Report) -> list[Plain]:
     """Which draft length to run where, for each system that ran several."""
-    return [_choice(choice) for choice in report.choices]
+    return [plain_choice(choice) for choice in report.choices]
 
 
 def left_out(report: Report) -> list[tuple[str, str]]:
@@ -171,23 +170,4 @@ def _rates(comparison: Comparison, want: Wanted) -> Plain:
             for tier, found in by_tier.items()
             if found.usd_per_gpu_hour is not None
         ],
-    }
-
-
-def _choice(choice: Choice) -> Plain:
-    return {
-        "key": choice.key,
-        **({"loads": choice.loads} if choice.loads != "concurrency" else {}),
-        "stamps": list(choice.stamps),
-        "by_concurrency": [_best(best) for best in choice.by_concurrency],
-        "by_interactivity": [_best(best) for best in choice.by_interactivity],
-    }
-
-
-def _best(best: Best) -> Plain:
-    return {
-        "at": best.place,
-        "best": best.best.label,
-        "tied": [arm.label for arm in best.tied],
-        "total_tok_s_gpu": {arm.label: value for arm, value in best.tok_s_gpu.items()},
     }

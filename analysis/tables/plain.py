@@ -42,7 +42,7 @@ def plain(report: Report) -> Plain:
         "refused": [
             {"key": refused.key, "reason": refused.reason, "fields": list(refused.fields)} for refused in report.refused
         ],
-        "choices": [_choice(choice) for choice in report.choices],
+        "choices": [plain_choice(choice) for choice in report.choices],
         "unusable": [{"row": unusable.row, "reason": unusable.reason} for unusable in report.unusable],
     }
 
@@ -186,7 +186,8 @@ def _diff(diff: Diff) -> Plain:
     return {"read": diff.read, "notes": list(diff.notes), **classes}
 
 
-def _choice(choice: Choice) -> Plain:
+def plain_choice(choice: Choice) -> Plain:
+    """Which draft length to run, at each concurrency and each interactivity."""
     return {
         "key": choice.key,
         "stamps": list(choice.stamps),

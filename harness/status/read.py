@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import config, ladder
-from harness.errors import ResultsError
 from harness.now import Now, read_note
 from harness.plan.guess import Guess, outlook_of, point_s, ready_s, total
 from harness.progress.grid import Cell
@@ -72,9 +71,7 @@ def read(folder: Path) -> Status:
         ResultsError: the folder holds no sweep of ours.
     """
     results = SweepDir(folder)
-    if not results.lock.exists():
-        raise ResultsError(f"{folder}: no sweep.lock.yaml, so no results of `mtpbench run`; name its results folder")
-    sweep = config.load(results.lock)
+    sweep = config.load(results.locked())
     notes = {run.key: _notes(results, run) for run in sweep.all_runs()}
     points = tuple(_point(results, point, notes[point.run.key]) for point in ladder.points(sweep, results))
     return Status(

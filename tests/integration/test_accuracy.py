@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from toys import CPU, MODEL
 
-from harness.spec import EngineSpec, Gpu, Model, Sweep, Vendor, WindowSpec, Workload
+from harness.spec import EngineSpec, Sweep, WindowSpec, Workload
 from harness.sweep import run_sweep
 
 QUICK = """
@@ -21,18 +22,8 @@ def sweep_of(folder, *args):
     (folder / "quick.yaml").write_text(QUICK)
     return Sweep(
         name="answers",
-        model=Model(
-            name="toy",
-            label="Toy",
-            weights="./toy",
-            context=4096,
-            layers=1,
-            parameters_b=0.001,
-            active_b=0.001,
-            mtp_modules=1,
-            source="made up",
-        ),
-        gpu=Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="any", memory_gb=8, source="made up"),
+        model=MODEL,
+        gpu=CPU,
         precision="bf16",
         engine=EngineSpec(name="emulator", args=("--profile", str(folder / "quick.yaml"), *args)),
         max_running_requests=16,

@@ -3,21 +3,19 @@
 import asyncio
 
 import pytest
+from toys import CPU, MODEL
 
 from harness.checks import CHECKS
 from harness.power.codes import CODES
 from harness.spec import (
     Acceptance,
     EngineSpec,
-    Gpu,
     Ladder,
-    Model,
     Mtp,
     Parallel,
     Run,
     ServerSettings,
     Sweep,
-    Vendor,
     WindowSpec,
     Workload,
 )
@@ -37,20 +35,9 @@ MTP = Mtp(draft_tokens=2, forced_acceptance_length=2.0)
 NATURAL = Mtp(draft_tokens=2)
 WORKLOAD = Workload(name="short", isl=32, osl=24)
 SETTINGS = ServerSettings(max_running_requests=USERS, context=32 + 24 + 16)
-MODEL = Model(
-    name="toy",
-    label="Toy",
-    weights="./toy",
-    context=4096,
-    layers=1,
-    parameters_b=0.001,
-    active_b=0.001,
-    mtp_modules=1,
-    golden=Acceptance(name="toy", by_draft_tokens={2: 1.8}, source="made up"),
-    eos_token_ids=(2,),
-    source="made up",
+TOY = MODEL.model_copy(
+    update={"eos_token_ids": (2,), "golden": Acceptance(name="toy", by_draft_tokens={2: 1.8}, source="made up")}
 )
-CPU = Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="any", memory_gb=8, source="made up")
 
 CLEAN = (OFF, ())
 # Name -> arm, the server's arguments, codes that must come of it. Faults that would keep the server from being ready
@@ -92,13 +79,13 @@ LANES = 3
 
 def run_of(folder, mtp, args):
     engine = EngineSpec(name="emulator", args=("--profile", str(folder / "quick.yaml"), *args))
-    return Run(model=MODEL, gpu=CPU, precision="bf16", engine=engine, parallel=Parallel(), settings=SETTINGS, mtp=mtp)
+    return Run(model=TOY, gpu=CPU, precision="bf16", engine=engine, parallel=Parallel(), settings=SETTINGS, mtp=mtp)
 
 
 def sweep_of(name, runs):
     return Sweep(
         name=name,
-        model=MODEL,
+        model=TOY,
         gpu=CPU,
         precision="bf16",
         engine=EngineSpec(name="emulator"),

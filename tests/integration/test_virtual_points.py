@@ -8,6 +8,7 @@ from functools import cache
 
 import msgspec
 import pytest
+from toys import MODEL
 
 from harness.config import dump, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
@@ -18,20 +19,9 @@ from harness.records import ClientHealth, write_jsonl
 from harness.rundir import SweepDir, write_json
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_point
-from harness.spec import EngineSpec, Gpu, Model, Sweep, Vendor, WindowSpec, Workload, expand
+from harness.spec import EngineSpec, Gpu, Sweep, Vendor, WindowSpec, Workload, expand
 
 CONCURRENCIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-MODEL = Model(
-    name="toy",
-    label="Toy",
-    weights="./toy",
-    context=4096,
-    layers=1,
-    parameters_b=0.001,
-    active_b=0.001,
-    mtp_modules=1,
-    source="made up",
-)
 GPU = Gpu(name="gpu", label="GPU", vendor=Vendor.NVIDIA, arch="any", memory_gb=80, source="made up")
 WELL = ClientHealth(busy=0.1, lateness_p50_s=0.0, lateness_p99_s=0.001, lateness_max_s=0.002)
 

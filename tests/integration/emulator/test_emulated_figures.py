@@ -5,30 +5,19 @@ from statistics import median
 
 import numpy as np
 import pytest
+from toys import CPU, MODEL
 
 from harness import load, metrics, prompts
 from harness.records import Window
 from harness.rundir import SweepDir
 from harness.server import serve
-from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Point, Run, ServerSettings, Vendor, Workload
+from harness.spec import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, Workload
 
 ISL, OSL = 48, 64
 CONCURRENCIES = (1, 8, 32)
 WITHIN = 0.01
 LONG_S = 5.0
-MODEL = Model(
-    name="toy",
-    label="Toy",
-    weights="./toy",
-    context=4096,
-    layers=1,
-    parameters_b=0.001,
-    active_b=0.001,
-    mtp_modules=1,
-    eos_token_ids=(2,),
-    source="made up",
-)
-CPU = Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="any", memory_gb=8, source="made up")
+TOY = MODEL.model_copy(update={"eos_token_ids": (2,)})
 WORKLOAD = Workload(name="short", isl=ISL, osl=OSL)
 
 
@@ -46,7 +35,7 @@ class After:
 
 def run_of(mtp, folder):
     return Run(
-        model=MODEL,
+        model=TOY,
         gpu=CPU,
         precision="bf16",
         engine=EngineSpec(name="emulator", args=("--profile", "h100-like", "--send-log", str(folder))),

@@ -1,31 +1,21 @@
 """The emulator as the harness starts it and reads it back."""
 
+from toys import CPU, MODEL
+
 from harness.emulator.settings import VERSION
 from harness.engines import engine_named
-from harness.spec import Acceptance, EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Vendor
+from harness.spec import Acceptance, EngineSpec, Mtp, Parallel, Run, ServerSettings
 
 
 def run_of(**more):
     """A Run with every setting that the emulator reports back."""
-    model = Model(
-        name="toy",
-        label="Toy",
-        weights="./toy",
-        context=8192,
-        layers=1,
-        parameters_b=0.001,
-        active_b=0.001,
-        mtp_modules=1,
-        golden=Acceptance(name="toy", by_draft_tokens={2: 2.5}, source="made up"),
-        eos_token_ids=(77,),
-        source="made up",
-    )
-    gpu = Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="any", memory_gb=8, source="made up")
+    golden = Acceptance(name="toy", by_draft_tokens={2: 2.5}, source="made up")
+    model = MODEL.model_copy(update={"context": 8192, "golden": golden, "eos_token_ids": (77,)})
     settings = ServerSettings(
         max_running_requests=16, max_graph_requests=8, chunked_prefill_tokens=512, memory_fraction=0.9, context=600
     )
     asked = {"precision": "bf16", "parallel": Parallel(tp=2, dp=2), "mtp": Mtp(draft_tokens=2)} | more
-    return Run(model=model, gpu=gpu, engine=EngineSpec(name="emulator"), settings=settings, **asked)
+    return Run(model=model, gpu=CPU, engine=EngineSpec(name="emulator"), settings=settings, **asked)
 
 
 async def served(emulate, run, *args):
