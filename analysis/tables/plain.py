@@ -190,6 +190,7 @@ def plain_choice(choice: Choice) -> Plain:
     """Which draft length to run, at each concurrency and each interactivity."""
     return {
         "key": choice.key,
+        **({"loads": choice.loads} if choice.loads != "concurrency" else {}),
         "stamps": list(choice.stamps),
         "by_concurrency": [_best(best) for best in choice.by_concurrency],
         "by_interactivity": [_best(best) for best in choice.by_interactivity],
