@@ -18,7 +18,7 @@ from harness.power.stream import Stream, line, read
 from harness.records import Window
 
 HARDWARE = Path(__file__).parents[3] / "results" / "hardware" / "h100-one-gpu-vllm"
-POINTS = sorted(path.parent for path in HARDWARE.glob("*/c128-l0/power.jsonl"))
+POINTS = sorted(path.parent for path in HARDWARE.glob("*/c64-l0/power.jsonl"))
 PERIOD_NS = 100_000_000
 
 
