@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
 from harness.arrivals import most_in_flight, schedule_s
 from harness.emulator.command import settings
 from harness.emulator.settings import VERSION, Settings
 from harness.emulator.study import Observed, Stop, closed_loop, open_loop
 from harness.engines import engine_named
+from harness.engines.emulator import sorted_out
 from harness.errors import UserError
 from harness.load import Measurement
 from harness.load.steady import StopRule
@@ -76,7 +79,7 @@ def _backlog(seen: Observed) -> int:
 
 
 def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
-    """A launch, with the files that a start leaves: its command, its configuration, where it ran.
+    """A launch, with the files that a start leaves: its command, what it says of itself, where it ran.
 
     Raises:
         UserError: the Run's engine is a real one, or is told to misbehave.
@@ -90,6 +93,7 @@ def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
         raise UserError("--virtual: faults and a speed need a server; leave them out of engine.args")
     shown = ["<served-name>" if word == name else word for word in argv]
     write_json(attempt.argv, {"argv": shown, "env": {}, "stamps": list(engine_named("emulator").stamps(run))})
+    write_json(attempt.configuration, msgspec.to_builtins(sorted_out(asked.described(), run)))
     write_json(attempt.provenance, {"engine_version": VERSION, "node": NODE})
     return Launch(run, asked)
 

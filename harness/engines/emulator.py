@@ -92,15 +92,19 @@ class Emulator(Vllm):
     async def configuration(self, http: aiohttp.ClientSession, endpoint: Endpoint, run: Run) -> Configuration:
         """What /server_info says."""
         async with http.get(f"{endpoint.base_url}/server_info", raise_for_status=True) as response:
-            said: dict[str, object] = await response.json()
-        apart = {*SPECULATIVE, *DERIVED, *CIRCUMSTANCE}
-        return Configuration(
-            must_equal={name: value for name, value in said.items() if name not in apart},
-            speculative={name: said[name] for name in SPECULATIVE},
-            derived={name: said[name] for name in DERIVED},
-            circumstance={name: said[name] for name in CIRCUMSTANCE},
-            mismatches=tuple(_mismatches(said, run)),
-        )
+            return sorted_out(await response.json(), run)
+
+
+def sorted_out(said: Mapping[str, object], run: Run) -> Configuration:
+    """What an emulator says of itself, by classes."""
+    apart = {*SPECULATIVE, *DERIVED, *CIRCUMSTANCE}
+    return Configuration(
+        must_equal={name: value for name, value in said.items() if name not in apart},
+        speculative={name: said[name] for name in SPECULATIVE},
+        derived={name: said[name] for name in DERIVED},
+        circumstance={name: said[name] for name in CIRCUMSTANCE},
+        mismatches=tuple(_mismatches(said, run)),
+    )
 
 
 def profile_of(run: Run) -> str:
