@@ -11,7 +11,7 @@ Imports point down only; a module may import those of lower floors:
     1  spec records samplefile hold trace
     2  metrics engines corpus prompts arrivals launch emulator power
     3  config rundir provenance checks server
-    4  accuracy ladder load metering now plan prefetch progress settle surroundings
+    4  accuracy evaluation ladder load metering now plan prefetch progress settle surroundings
     5  dilation scoring status sweep virtual doctor
     6  slurm
     7  cli

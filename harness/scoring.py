@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import accuracy, checks, config, ladder, metrics
+from harness import accuracy, checks, config, evaluation, ladder, metrics
 from harness.errors import ResultsError
 from harness.load import steady
 from harness.power import beside
@@ -106,6 +106,7 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         power=power,
         power_required=facts.power_required,
         answers_differ=_answers_differ(results, point, attempt),
+        answers_unknown=_answers_unknown(results, point),
     )
     result = PointResult(
         identity={
@@ -195,17 +196,26 @@ def score_if_it_answers_differently(
     sweep: Sweep, results: SweepDir, points: Sequence[Point], attempt: AttemptDir
 ) -> None:
     """Points whose server turns out, after its load, to answer otherwise than Off does; they are scored already."""
-    if points and _answers_differ(results, points[0], attempt):
+    if points and (_answers_differ(results, points[0], attempt) or _answers_unknown(results, points[0])):
         for point in points:
             score_point(sweep, results, point)
         results.rebuild()
 
 
 def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str | None:
+    for evaluated in evaluation.evaluations_of(results.run(point.run.key)):
+        if evaluated.below:
+            return evaluated.below
     found = accuracy.agreement_of(results, point.run, attempt)
     if found is None or not found.differs:
         return None
     return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"
+
+
+def _answers_unknown(results: SweepDir, point: Point) -> str | None:
+    """Why a task that was asked for has no score."""
+    evaluated = evaluation.evaluations_of(results.run(point.run.key))
+    return next((f"{each.task}: {each.reason}" for each in evaluated if each.reason), None)
 
 
 def _configuration(attempt: AttemptDir) -> Configuration | None:

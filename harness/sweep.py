@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import accuracy, config, ladder, load, prompts, status, virtual
+from harness import accuracy, config, evaluation, ladder, load, prompts, status, virtual
 from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
@@ -166,6 +166,8 @@ async def measure_part(
 async def _measure(work: _Work) -> None:
     """Measure until nothing is missing."""
     _score_leftovers(work)
+    if work.missing() and not work.in_virtual_time:
+        await evaluation.see_that_it_can(work.sweep)
     while todo := work.missing():
         await _measure_launch(work, todo[0].run, todo[0].launch)
 
@@ -235,6 +237,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
             else:
                 await settle(server)
                 await accuracy.ask(server, attempt, "after", work.sweep)
+                await evaluation.evaluate(server, attempt, work.sweep, launch)
                 score_if_it_answers_differently(work.sweep, work.results, measured, attempt)
     except ServerDied:
         # Between two points nothing is lost; but a server that dies before its first point will do so again.

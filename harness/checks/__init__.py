@@ -59,6 +59,7 @@ def judge(
     power: Power | None = None,
     power_required: bool = False,
     answers_differ: str | None = None,
+    answers_unknown: str | None = None,
 ) -> Verdicts:
     """All verdicts on a point, in the order of `CHECKS`; the arguments are those of `Evidence`.
 
@@ -76,6 +77,7 @@ def judge(
         health=health,
         power=power,
         answers_differ=answers_differ,
+        answers_unknown=answers_unknown,
     )
     found = {code: text for code, check in CHECKS.items() if (text := check.find(evidence)) is not None}
     void = [
@@ -186,8 +188,14 @@ CHECKS: Mapping[str, Check] = {
         _invalid(
             "accuracy_differs",
             find.accuracy_differs,
-            "MTP's greedy answers part from Off's sooner than Off's from each other: it changes what the model says, "
-            "and its speed is that of another model; see answers.jsonl of the attempts.",
+            "MTP's greedy answers part from Off's sooner than Off's from each other, or a task's score lies below its "
+            "floor: the speed is that of another model; see answers.jsonl and accuracy.json of the attempts.",
+        ),
+        _warning(
+            "accuracy_unknown",
+            find.accuracy_unknown,
+            "The task that accuracy asks for could not be put to the server: nothing shows that its answers are right; "
+            "see accuracy.json of the attempt.",
         ),
         _warning(
             "acceptance_high",

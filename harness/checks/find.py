@@ -42,7 +42,9 @@ class Evidence:
         aborted: why the load was given up: `server_died`, `failed_requests`, `overloaded`.
         health: how the load's own process kept up; None where it was not watched.
         power: what the GPUs drew; None where nothing was to measure it.
-        answers_differ: how far MTP's answers are from Off's, where they are further than chance explains.
+        answers_differ: how far MTP's answers are from Off's, where they are further than chance explains, or a task's
+            score, where it lies below its floor.
+        answers_unknown: why a task has no score.
     """
 
     point: Point
@@ -56,6 +58,7 @@ class Evidence:
     health: ClientHealth | None
     power: Power | None
     answers_differ: str | None
+    answers_unknown: str | None
 
     def value(self, name: str) -> float | None:
         """A metric's headline value."""
@@ -231,8 +234,13 @@ def of_power(code: str) -> Callable[[Evidence], str | None]:
 
 
 def accuracy_differs(evidence: Evidence) -> str | None:
-    """MTP answers otherwise than Off does."""
+    """MTP answers otherwise than Off does, or the model otherwise than it should."""
     return evidence.answers_differ
+
+
+def accuracy_unknown(evidence: Evidence) -> str | None:
+    """A task was asked for, and there is no score."""
+    return evidence.answers_unknown
 
 
 def acceptance_high(evidence: Evidence) -> str | None:

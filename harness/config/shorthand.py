@@ -40,7 +40,24 @@ def _resolved(root: Node, faults: Faults) -> dict[str, Node]:
         children[kind] = named(kind, children[kind], faults)
     if "engine" in children:
         children["engine"] = _engine(children["engine"], faults)
+    if "accuracy" in children:
+        children["accuracy"] = _accuracy(children["accuracy"], faults)
     return children
+
+
+def _accuracy(node: Node, faults: Faults) -> Node:
+    """`accuracy: gsm8k`, and where its files lie."""
+    if isinstance(node.value, str):
+        node = replace(node, value={"task": node})
+    if not isinstance(node.value, Mapping):
+        return node
+    children = dict(node.value)
+    if "venv" in children:
+        children["venv"] = located(children["venv"], faults, must_exist=False)
+    task = children.get("task")
+    if task and isinstance(task.value, str) and task.value.endswith(".yaml"):
+        children["task"] = located(task, faults)
+    return replace(node, value=children)
 
 
 def _engine(node: Node, faults: Faults) -> Node:

@@ -7,6 +7,7 @@ measured. Everything here is hashable, validated on construction and dumps to pl
 from harness.spec.arrivals import Arrivals, Trace
 from harness.spec.base import Spec
 from harness.spec.cluster import AnswerJob, Cluster, Container, GpuNodes
+from harness.spec.evaluation import Evaluation
 from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
 from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
 from harness.spec.sweep import ClientKind, Ladder, Sweep, WindowSpec, expand
@@ -19,6 +20,7 @@ __all__ = [
     "Cluster",
     "Container",
     "EngineSpec",
+    "Evaluation",
     "Gpu",
     "GpuNodes",
     "Ladder",

@@ -31,6 +31,7 @@ class Model(Spec):
         weight_gb: weight bytes / 1e9 by precision, as served.
         kv_bytes_per_token: bytes of KV cache a token takes at bf16 over all layers.
         state_bytes_per_request: bytes that a request takes whatever its length (recurrent state, attention windows).
+        floors: task of lm-eval -> least exact match of an engine that serves the model well.
     """
 
     name: Name
@@ -53,6 +54,7 @@ class Model(Spec):
     weight_gb: Mapping[str, float] = {}
     kv_bytes_per_token: int | None = None
     state_bytes_per_request: Annotated[int, Field(ge=0)] = 0
+    floors: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = {}
     source: Text
 
 

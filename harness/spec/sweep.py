@@ -15,6 +15,7 @@ from pydantic import (
 
 from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
+from harness.spec.evaluation import Evaluation
 from harness.spec.facts import Gpu, Model, Workload
 from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, rate_label
 
@@ -117,6 +118,7 @@ class Sweep(Spec):
         launches: starts of every Run: the replicate behind an interval.
         runs: Runs given whole instead of by arms; they compare only by force.
         client: how token streams are read; an endpoint with TLS is read through aiohttp whatever is asked.
+        accuracy: a task of lm-eval that each arm with natural acceptance is put to, after its first load.
         demo: a short run for looking at: never gives a verdict.
     """
 
@@ -145,6 +147,7 @@ class Sweep(Spec):
     idle_power_s: Annotated[float, Field(ge=0)] = 30.0
     launches: Positive = 1
     client: ClientKind = "kernel"
+    accuracy: Evaluation | None = None
     demo: bool = False
     runs: Annotated[tuple[Run, ...], Sequence] = ()
 
@@ -190,6 +193,8 @@ class Sweep(Spec):
         if any(self.mtp) and not self.model.mtp_modules:
             yield f"mtp: {self.model.name} has no MTP module; leave only off"
         yield from self._acceptance_faults()
+        if self.accuracy is not None and any(self.mtp) and "natural" not in self.acceptance and not self.runs:
+            yield "accuracy: forced acceptance writes other tokens on purpose: leave it out, or add acceptance: natural"
         yield from self._run_faults(most)
 
     def _loop_faults(self) -> Iterator[str]:

@@ -19,6 +19,12 @@ def sglang_venv() -> Path:
 
 
 @pytest.fixture(scope="session")
+def lm_eval_venv() -> Path:
+    """The environment that scripts/engines/lm_eval/install makes; in CI it has to be there."""
+    return _made("MTPBENCH_LM_EVAL", by="scripts/engines/lm_eval/install")
+
+
+@pytest.fixture(scope="session")
 def wheels() -> Path:
     """The folder that scripts/engines/wheels/fetch.py fills; in CI it has to be there."""
     return _made("MTPBENCH_WHEELS", by="python scripts/engines/wheels/fetch.py")
