@@ -130,7 +130,7 @@ def test_a_server_is_told_its_speed_after_its_own_arguments():
         (0.0, "quickstart-emulator", {}, "give a number above 0"),
         (2.0, "quickstart-emulator", {"virtual": True}, "not with --virtual"),
         (2.0, "quickstart-emulator", {"metered": True}, "not with --require-power"),
-        (50.0, "qwen3.5-fp8-h100-1k1k", {}, "256 users of off would get .* chunks a second, .* --speed 1.* at most"),
+        (50.0, "qwen3.5-fp8-h100-1k1k", {}, "128 users of off would get .* chunks a second, .* --speed 2.* at most"),
     ],
 )
 def test_a_speed_that_cannot_be_had_is_refused_in_a_line(speed, name, how, said):
