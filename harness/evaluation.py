@@ -77,14 +77,11 @@ async def evaluate(server: Server, attempt: AttemptDir, sweep: Sweep, launch: in
     asked = sweep.accuracy
     if asked is None or launch > 0 or server.run.mtp.forced_acceptance_length is not None:
         return
-    floor = asked.floor_for(server.run.model)
+    floor, most = asked.floor_for(server.run.model), server.run.settings.max_running_requests
+    users = min(max(sweep.concurrencies, default=most), most)
     with TemporaryDirectory() as folder:
-        failed = await _run(
-            _python(asked),
-            _arguments(server, asked, min(max(sweep.concurrencies), server.run.settings.max_running_requests), folder),
-            asked,
-            {"OPENAI_API_KEY": server.endpoint.api_key or "none"},
-        )
+        key = {"OPENAI_API_KEY": server.endpoint.api_key or "none"}
+        failed = await _run(_python(asked), _arguments(server, asked, users, folder), asked, key)
         found = _found(Path(folder), asked, floor) if failed is None else None
     if found is None:
         reason = failed or "it left no result"
