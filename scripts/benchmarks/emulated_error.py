@@ -47,7 +47,8 @@ virtual time, from step times of [fitted profiles](../../configs/emulator) or ro
 there. It says nothing about MTP that the profile does not.
 
 Each folder: `page.html` (`page.png` shows how it opens), `comparison.md`, `points.jsonl`, and what the sweep asked for.
-Raw samples are left out: the same command makes them again, the same to the bit.
+Raw samples are left out: the same command makes them again. Where fewer launches were emulated than the sweep asks for
+(DeepSeek's two have one of three), the page says what that leaves open.
 """
 
 ERRORS = """## How good the profiles are

@@ -21,7 +21,7 @@ PAGES = [
     RESULTS / "published" / "as-published.html",
     *(
         path.parent / "page.html"
-        for kind in ("examples", "hardware")
+        for kind in ("examples", "hardware", "emulated")
         for path in (RESULTS / kind).glob("*/points.jsonl")
     ),
 ]
