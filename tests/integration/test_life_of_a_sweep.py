@@ -159,12 +159,6 @@ def test_arms_that_are_not_what_they_say_are_invalid(lying, tmp_path):
     invalid = {row["draft_tokens"]: row["invalid"] for row in rows(out)}
     assert "arm_not_off" in invalid[0]
     assert "arm_not_active" in invalid[1]
-    # One of the two does speculate, and says what the other says: before its load and after it.
-    told = [
-        [json.loads(line)["when"] for line in file.read_text().splitlines()] for file in out.glob("*/*/answers.jsonl")
-    ]
-    assert [["before", "after"]] * 2 == told
-    assert "accuracy_differs" not in invalid[1]
     assert {} == servers(out)
 
 
