@@ -206,12 +206,23 @@ def _absent(header: Header | None, samples: Sequence[PowerSample]) -> int:
     return abs(sweeps * len(header.devices) - len(samples))
 
 
+def _unfinished(header: Header | PowerSample | None, samples: Sequence[PowerSample]) -> set[int]:
+    """The last sweep, if some of its GPUs are still to come."""
+    expected = len(header.devices) if isinstance(header, Header) else 0
+    last = [sample.sweep for sample in samples if sample.sweep == samples[-1].sweep]
+    return set(last) if len(last) < expected else set()
+
+
 def cut(source: Path, target: Path, start_ns: int, end_ns: int) -> None:
-    """Copy the part of a stream between two moments, line by line as it is, whole sweeps, its header in front."""
+    """Copy the part of a stream between two moments, line by line as it is, whole sweeps, its header in front.
+
+    A last sweep that is still being written is left out: from another node it comes in pieces.
+    """
     with source.open("rb") as lines:
         header, *rest = [text for text in lines if text.endswith(b"\n")] or [b""]
     samples = [(place, record) for place, text in enumerate(rest) if isinstance(record := parsed(text), PowerSample)]
     sweeps = {record.sweep for _, record in samples if start_ns <= record.t_ns <= end_ns}
+    sweeps -= _unfinished(parsed(header), [record for _, record in samples])
     places = [place for place, record in samples if record.sweep in sweeps]
     kept = rest[min(places) : max(places) + 1] if places else []
     target.write_bytes(b"".join([header, *kept]))

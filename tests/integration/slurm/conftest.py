@@ -39,7 +39,7 @@ workload: 32x32
 concurrency: {concurrency}
 launches: {launches}
 window: {{min_s: {window_s}, max_s: {window_s}}}
-idle_power_s: 2.5
+idle_power_s: 4
 demo: true
 """
 

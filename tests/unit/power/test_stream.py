@@ -78,3 +78,13 @@ def test_a_cut_holds_whole_sweeps_and_the_damage_between_them(tmp_path):
     part = read(tmp_path / "part")
     assert [2, 5] == [part.samples[0].sweep, part.samples[-1].sweep]
     assert (HEADER, 7, 1) == (part.header, len(part.samples), part.damaged)
+
+
+def test_a_cut_leaves_out_a_last_sweep_that_is_still_being_written(tmp_path):
+    (tmp_path / "whole").write_bytes(b"".join(lines(sweeps=10)[:-1]))
+
+    cut(tmp_path / "whole", tmp_path / "part", 500_000_000, 2_000_000_000)
+
+    part = read(tmp_path / "part")
+    assert [5, 8] == [part.samples[0].sweep, part.samples[-1].sweep]
+    assert 0 == part.damaged
