@@ -218,7 +218,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
             ) as server,
         ):
             ready_s = server.ready_s
-            work.progress.ready(run, ready_s)
+            work.progress.ready(run, ready_s, power.stream if power else None)
             if power is not None:
                 await power.served(processes_of(server, work.around))
                 await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)

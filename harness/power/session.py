@@ -64,6 +64,11 @@ class Session:
         self._note_failures()
 
     @property
+    def stream(self) -> Path | None:
+        """What the sampler writes, as long as it does."""
+        return self._stream if self.reads else None
+
+    @property
     def reads(self) -> bool:
         """Whether there are readings, at least of the past."""
         return any(sampling.reads for sampling in self._samplings)

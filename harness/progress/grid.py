@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from harness.records import Estimate, PointResult
 from harness.spec import Point
+from harness.units import number
 
 
 class Cell(StrEnum):
@@ -60,7 +61,7 @@ def name_of(point: Point) -> str:
 
 
 def summary(result: PointResult) -> str:
-    """The row in one line: speed for the user, throughput, acceptance, and what is wrong."""
+    """The row in one line: speed for the user, throughput, acceptance, power, and what is wrong."""
     figures = [
         _figure(result.estimates.get("interactivity"), "tok/s/user"),
         _figure(result.estimates.get("output_tok_s_gpu"), "output tok/s/GPU"),
@@ -68,10 +69,19 @@ def summary(result: PointResult) -> str:
     acceptance = result.estimates.get("acceptance_length")
     if acceptance is not None and acceptance.value is not None:
         figures.append(f"acceptance {acceptance.value:.2f}")
+    figures += _power(result)
     figures += [f"({stamp})" for stamp in result.stamps]
     figures += [f"INVALID {code}" for code in result.invalid]
     figures += [f"warning {code}" for code in result.warnings]
     return "  ".join(figures)
+
+
+def _power(result: PointResult) -> Iterator[str]:
+    """What the GPUs drew, where they were read."""
+    for name, unit in (("power_w_gpu", "W/GPU"), ("energy_j_per_tok_output", "J/output token")):
+        estimate = result.estimates.get(name)
+        if estimate is not None and estimate.value is not None:
+            yield f"{number(estimate.value)} {unit}"
 
 
 def _figure(estimate: Estimate | None, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +31,7 @@ class Progress:
         self._screen: Screen = PlainLines()
         self._tokens, self._drafts = Recent(), Recent()
         self._acceptance: float | None = None
+        self._power = ""
         self._next_s = 0.0
 
     def __enter__(self) -> Self:
@@ -70,8 +72,9 @@ class Progress:
         label = f"{run.mtp.label}: waiting for the server"
         self._screen.show(Under(label=label, done_s=waited_s, expected_s=run.model.ready_limit_s))
 
-    def ready(self, run: Run, ready_s: float) -> None:
-        """The server answers as it should."""
+    def ready(self, run: Run, ready_s: float, power: Path | None = None) -> None:
+        """The server answers as it should; `power` is the stream that is being written of its GPUs."""
+        self._power = str(power or "")
         self._line(f"{run.engine.name}, {run.mtp.label}: ready in {ready_s:.0f} s")
 
     def begins(self, point: Point, left: str) -> None:
@@ -98,16 +101,24 @@ class Progress:
         grown = self._tokens.grown(elapsed_s, output_tokens)
         # First, so that a narrow terminal cuts off anything but them.
         figures = [f"({stamp})" for stamp in engine_named(point.run.engine.name).stamps(point.run)]
-        if grown is not None:
-            rate = grown[1] / grown[0]
+        rate = None if grown is None else grown[1] / grown[0]
+        if rate is not None:
             if point.concurrency is not None:
                 figures += [f"now {rate / point.concurrency:.1f} tok/s for each user"]
             figures += [f"{rate / point.run.parallel.gpus:.0f} output tok/s/GPU"]
         if self._acceptance is not None:
             figures.append(f"acceptance {self._acceptance:.2f}")
         figures += [f"{in_flight} in flight, {finished} done"]
-        label = name_of(point)
-        self._screen.show(Under(label=label, done_s=elapsed_s, expected_s=expected_s, figures="  ".join(figures)))
+        self._screen.show(
+            Under(
+                label=name_of(point),
+                done_s=elapsed_s,
+                expected_s=expected_s,
+                figures="  ".join(figures),
+                power=self._power,
+                output_tok_s=rate,
+            )
+        )
 
     def finished(self, point: Point, result: PointResult) -> None:
         """A point is on disk."""

@@ -29,12 +29,16 @@ class Under(msgspec.Struct, tag="under", frozen=True, kw_only=True):
     Attributes:
         label: of the point, or of what is waited for.
         figures: current rates, as text.
+        power: the stream that is being written of the server's GPUs, which whoever draws reads; empty for none.
+        output_tok_s: over all GPUs; None where it is not known yet.
     """
 
     label: str
     done_s: float
     expected_s: float
     figures: str = ""
+    power: str = ""
+    output_tok_s: float | None = None
 
 
 Message = Line | Scene | Under

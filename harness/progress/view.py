@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,8 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.power.newest import newest_w
 from harness.progress.messages import Line, Message, Scene, Under, decode
-from harness.units import duration
+from harness.units import duration, number
 
 REDRAWS_A_SECOND = 2
 BAR = 24
@@ -28,6 +30,7 @@ class View:
     def __init__(self) -> None:
         self._scene: Scene | None = None
         self._under: Under | None = None
+        self._power = ""
         self._told_s = time.monotonic()
         self._started_s = time.monotonic()
 
@@ -37,6 +40,7 @@ class View:
             self._scene = message
         else:
             self._under, self._told_s = message, time.monotonic()
+            self._power = _power(message)
 
     def __rich__(self) -> Group:
         return Group(*self._parts())
@@ -56,11 +60,24 @@ class View:
         yield bars
         if self._under is not None:
             yield _line(self._under.figures)
+        if self._power:
+            yield _line(self._power)
 
     def _times(self) -> str:
         assert self._scene is not None
         running = f"{_whole(time.monotonic() - self._started_s)} so far"
         return f"{running}, {self._scene.left}" if self._scene.left else running
+
+
+def _power(under: Under) -> str:
+    """What the GPUs draw at this moment, and for each output token of this moment."""
+    if not under.power:
+        return ""
+    watts = newest_w(Path(under.power))
+    if watts is None:
+        return "power not read"
+    said = f"GPUs draw {number(watts)} W"
+    return f"{said}  {number(watts / under.output_tok_s)} J for each output token" if under.output_tok_s else said
 
 
 def _line(text: str) -> Text:

@@ -7,19 +7,22 @@ import signal
 import sys
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from harness import config
-from harness.progress.grid import Cell, grid, name_of
+from harness.power.stream import line
+from harness.progress.grid import Cell, grid, name_of, summary
 from harness.progress.live import Progress
 from harness.progress.messages import Line, Scene, Under
 from harness.progress.recent import Recent
 from harness.progress.screen import LiveView
-from harness.records import EngineCounters
+from harness.records import EngineCounters, Estimate, PointResult
 from harness.spec import Arrivals, Point, expand
 
 
@@ -118,6 +121,34 @@ def test_on_a_terminal_rates_acceptance_and_the_stamp_are_shown(points, monkeypa
     assert "(emulated)  (forced-acceptance)  now 100.0 tok/s for each user  6400 output tok/s/GPU" in said
     assert "acceptance 2.50  64 in flight, 3 done" in said
     assert "about 1 min left" in said
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [((), "GPUs draw 800 W  0.125 J for each output token"), (("power_w: lost",), "power not read")],
+)
+def test_power_of_this_moment_is_shown_where_gpus_are_read(points, power_stream, board, tmp_path, faults, said):
+    now_s = time.monotonic()
+    stream = power_stream((board(), board(gpu="GPU-1")), start_s=now_s - 1.5, end_s=now_s + 30)
+    lost = {"power_w": None, "faults": faults} if faults else {}
+    samples = [structs.replace(sample, **lost) for sample in stream.samples]
+    (tmp_path / "power.jsonl").write_bytes(b"".join(map(line, (stream.header, *samples))) + b"half a li")
+    with terminal() as shown, Progress((each, Cell.LEFT) for each in points) as progress:
+        progress.ready(points[0].run, 1.0, tmp_path / "power.jsonl")
+        progress.begins(points[0], "about 1 min left")
+        for second in range(3):
+            progress.measuring(
+                points[0], elapsed_s=second, expected_s=9, in_flight=1, finished=0, output_tokens=6400 * second
+            )
+
+    assert said in text(shown)
+
+
+def test_a_finished_points_line_has_its_power():
+    known = {"power_w_gpu": Estimate(value=412.34), "energy_j_per_tok_output": Estimate(value=0.5678)}
+
+    assert "412 W/GPU  0.568 J/output token" in summary(PointResult(identity={}, estimates=known))
+    assert "W/GPU" not in summary(PointResult(identity={}, estimates={"power_w_gpu": Estimate(value=None)}))
 
 
 def test_lines_and_log_lines_stay_above_the_view():

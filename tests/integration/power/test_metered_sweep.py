@@ -51,6 +51,7 @@ def swept(fake_nvml, tmp_path_factory):
     process = start(folder, fake_nvml, "--require-power")
     said, _ = process.communicate(timeout=390)
     assert 0 == process.returncode, said
+    (folder / "said").write_text(said)
     return folder
 
 
@@ -66,6 +67,12 @@ def test_power_is_in_the_rows_of_both_arms(swept):
         assert 1370 / row["power_w_gpu"] == pytest.approx(row["measured_to_provisioned"])
         assert (700.0, 1980.0) == (row["power_limit_w_gpu"], row["sm_clock_mhz"])
         assert (0.0, 0.0) == (row["power_capped_share"], row["throttled_share"])
+
+
+def test_each_points_line_says_what_it_drew(swept):
+    lines = [line for line in (swept / "said").read_text().splitlines() if "tok/s/user" in line and " W/GPU " in line]
+
+    assert 2 == len([line for line in lines if "J/output token" in line])
 
 
 def test_the_point_says_which_gpus_were_read(swept):

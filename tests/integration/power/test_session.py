@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import GpuBusy, NoMeter
 from harness.power import taking
+from harness.power.newest import SPAN_S, newest_w
 from harness.power.session import metered
 from harness.power.stream import read
 
@@ -107,6 +108,23 @@ async def test_where_processes_are_hidden_memory_tells(nvml, on_gpus, tmp_path):
         session.metering.used,
         session.metering.told_by,
     )
+
+
+async def test_what_is_drawn_just_now_is_read_off_the_stream(nvml, tmp_path):
+    async with sampling(tmp_path) as session:
+        await asyncio.sleep(1)
+        drawn_w = newest_w(session.stream)
+
+    assert 800 == pytest.approx(drawn_w, rel=0.1)
+    assert (None, None) == (session.stream, newest_w(tmp_path / "nowhere.jsonl"))
+
+
+async def test_what_was_drawn_a_while_ago_is_not_now(nvml, sampler_of, tmp_path):
+    async with sampling(tmp_path) as session:
+        os.kill(sampler_of(tmp_path), signal.SIGKILL)
+        await asyncio.sleep(SPAN_S + 0.5)
+
+        assert None is newest_w(session.stream)
 
 
 async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
