@@ -39,7 +39,7 @@ async def rows(tab) -> list[list[str]]:
 
 async def test_it_opens_with_the_verdict_and_the_targets_of_the_comparison(opened):
     assert "MTP is better: every interval lies above no difference." == await opened.text("#verdict-line")
-    assert ["66.1", "753 ± 6.3 %", "406 ± 4.7 %", "1.86", "1.76 to 1.95", "27 %", "MTP better"] == (await rows(opened))[
+    assert ["66.1", "753 ± 6.2 %", "406 ± 4.0 %", "1.86", "1.77 to 1.95", "27 %", "MTP better"] == (await rows(opened))[
         0
     ]
 
@@ -67,7 +67,7 @@ async def test_the_table_follows_a_dragged_line(opened):
 
     at, *cells = (await rows(opened))[2]
     assert 87.3 < float(at) < 110
-    assert cells[0] != "559 ± 7.3 %"
+    assert cells[0] != "559 ± 7.1 %"
 
 
 async def test_arrow_keys_move_a_line_and_delete_removes_it(opened):
@@ -100,7 +100,7 @@ async def test_another_metric_and_another_tier_change_table_and_axis(opened):
 
     assert ["0.431", "0.801"] == [cell.split()[0] for cell in cheap[1:3]]
     assert float(dear[1].split()[0]) > float(cheap[1].split()[0])
-    assert cheap[3:5] == dear[3:5] == ["0.539", "0.512 to 0.567"]
+    assert cheap[3:5] == dear[3:5] == ["0.539", "0.512 to 0.566"]
     assert "$ per million tokens (lower is better)" in await opened.texts("#chart-svg .axis")
 
 
