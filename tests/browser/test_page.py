@@ -10,6 +10,7 @@ from analysis.report import page, page_as_published
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "comparison" / "results"
 PUBLISHED = ROOT / "results" / "published"
+CROSSOVER = ROOT / "results" / "examples" / "crossover-vllm-cpu"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,26 @@ async def test_the_table_follows_a_dragged_line(opened):
     at, *cells = (await rows(opened))[2]
     assert 87.3 < float(at) < 110
     assert cells[0] != "559 ± 7.1 %"
+
+
+@pytest.mark.parametrize(("results", "axis"), [(GOLDEN, "ttft_s"), (CROSSOVER, "e2e_s")])
+async def test_on_a_latency_axis_the_table_follows_a_dragged_line_too(tab, written, results, axis):
+    # The line of a target is where MTP's dot is: the text above it stays the speed that both arms are compared at.
+    place = f"""() => {{ const target = reading.target(state.pair(), state.targets()[1], state.metric(), state.rates());
+                        return [target.at, target.mtp.columns.{axis}]; }}"""
+    await tab.open(written(page(compare_paths([results]))), f"#axis={axis}")
+    before = await tab.run(f"({place})()")
+
+    await tab.drag('[data-target="1"] .handle', by=40)
+
+    after = await tab.run(f"({place})()")
+    line = await tab.run("""+document.querySelector('[data-target="1"] .grip').getAttribute('x') + 14""")
+    dots = await tab.run("[...document.querySelectorAll('.hit:not(.arm-0)')].map((dot) => +dot.getAttribute('cx'))")
+    assert after[1] > before[1]
+    assert after[0] < before[0]
+    assert f"{after[0]:g}" == (await rows(tab))[1][0]
+    assert line == pytest.approx(dots[1], abs=1e-6)
+    assert [] == tab.errors
 
 
 async def test_arrow_keys_move_a_line_and_delete_removes_it(opened):

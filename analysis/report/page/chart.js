@@ -280,15 +280,19 @@ const chart = (() => {
   }
 
   function targetLines(found) {
-    const { pair, axes, s, metric, targets, height } = found;
+    const { pair, axes, metric, targets, height } = found;
     const low = height - MARGIN.bottom,
       right = found.width - MARGIN.right;
-    const lines = targets.map((target) => reading.clip(axes.x.at(target.at), MARGIN.left, right));
+    const lines = targets.map((target) => {
+      const across = scene.placeOf(found, target);
+      return across === null ? null : reading.clip(axes.x.at(across), MARGIN.left, right);
+    });
     const widths = targets.map((target) => 20 + 7.2 * words.plain(target.at).length);
+    // Where nothing tells an arm's place on this axis, its targets have no line.
+    if (lines.includes(null)) return targets.flatMap((target) => ["off", "mtp"].map((name) => dot(found, target, name)));
     const tops = handles(lines, widths, [0, found.width]);
     return targets.flatMap((target, i) => {
       const dots = ["off", "mtp"].map((name) => dot(found, target, name));
-      if (s.axis !== "interactivity") return dots;
       const at = lines[i],
         top = tops[i],
         wide = widths[i],

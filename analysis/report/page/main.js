@@ -171,7 +171,7 @@
     const axis =
       s.axis === "interactivity"
         ? "Bands and bars are 95 % intervals; the tinted stretch is what both arms reach."
-        : "Bars are 95 % intervals; on this axis a target is one dot on each curve, and bands are not known.";
+        : `Bars are 95 % intervals; on this axis a target is one dot on each curve, its line stands at ${pair.arms.mtp ? words.arm(pair) : "Off"}'s and can be dragged, and bands are not known.`;
     show(
       "reading-help",
       pair.mode === "as-published"

@@ -81,6 +81,17 @@ const maths = (() => {
     return u;
   }
 
+  /** Where a function changes its sign between two places. */
+  function bisect(of, low, high) {
+    const falls = of(low) > 0;
+    for (let i = 0; i < HALVINGS; i++) {
+      const middle = (low + high) / 2;
+      if (of(middle) > 0 === falls) low = middle;
+      else high = middle;
+    }
+    return (low + high) / 2;
+  }
+
   /** The t below which a share p of Student's distribution lies; between whole degrees of freedom, by 1/dof. */
   function tQuantile(p, dof) {
     const whole = Math.max(1, Math.floor(dof));
@@ -113,5 +124,5 @@ const maths = (() => {
     return odd ? (2 / Math.PI) * (theta + Math.sin(theta) * total) : Math.sin(theta) * total;
   }
 
-  return { slopes, hermite, spline, whereFalling, tQuantile };
+  return { slopes, hermite, spline, whereFalling, bisect, tQuantile };
 })();

@@ -55,7 +55,7 @@ const pointer = (() => {
     const at = place(root, event);
     if (dragged !== null) {
       hide(tip);
-      moveTarget(dragged, shown.axes.x.back(at[0]));
+      moveTarget(dragged, scene.speedAt(shown, shown.axes.x.back(at[0]), state.targets()[dragged]));
       return;
     }
     const near = nearest(root, at);

@@ -2,6 +2,7 @@
 // and for pages as published analysis/published/maths.py. Knows data, no element of the page.
 const reading = (() => {
   const LAST_BITS = 1e-12;
+  const SEARCHED = 96;
   const LEFT_OF_CHANGE = 1 / 3;
   const TOTAL = "total_tok_s_gpu",
     OUTPUT = "output_tok_s_gpu";
@@ -54,6 +55,20 @@ const reading = (() => {
     const x = clip(at, low, high);
     const columns = asPublished(arm) ? publishedColumns(arm, x) : columnsAt(arm, where(arm, x));
     return { x, clamped: x !== at, columns, concurrency: columns.concurrency, gpus: gpusAround(arm, x), arm };
+  }
+
+  /** The interactivity at which an arm's column has a value, of several the one nearest to `near`; else its nearest end. */
+  function speedWith(arm, name, value, near) {
+    const [from, to] = [arm.place[0], arm.place[arm.place.length - 1]];
+    const places = Array.from({ length: SEARCHED + 1 }, (_, i) => from + ((to - from) * i) / SEARCHED);
+    const off = (place) => Math.exp(maths.spline(arm.place, arm.columns[name], place)) - value;
+    const speed = (place) => Math.exp(maths.spline(arm.place, arm.log_x, place));
+    const met = places.slice(1).flatMap((place, i) => {
+      const low = places[i];
+      return off(low) * off(place) > 0 ? [] : [speed(maths.bisect(off, low, place))];
+    });
+    if (met.length) return met.reduce((best, at) => (Math.abs(at - near) < Math.abs(best - near) ? at : best));
+    return speed(Math.abs(off(from)) < Math.abs(off(to)) ? from : to);
   }
 
   /** Every column at one abscissa of the splines. */
@@ -220,6 +235,7 @@ const reading = (() => {
     overlap,
     reach,
     read,
+    speedWith,
     columnsAt,
     asPublished,
     error,

@@ -138,6 +138,22 @@ const scene = (() => {
     return { x, y };
   }
 
+  /** The arm whose dots carry the target lines where targets are no places on the axis. */
+  const bearer = (pair) => pair.arms.mtp || pair.arms.off;
+
+  /** Where a target's line stands on the chosen axis: at its interactivity, or at what the bearing arm has there. */
+  function placeOf({ pair, s }, target) {
+    if (s.axis === "interactivity") return target.at;
+    const side = pair.arms.mtp ? target.mtp : target.off;
+    return reading.known(side.columns[s.axis]);
+  }
+
+  /** The interactivity that a target gets when its line is put at a place of the chosen axis. */
+  function speedAt({ pair, s }, place, near) {
+    if (s.axis === "interactivity") return place;
+    return bearer(pair).columns[s.axis] ? reading.speedWith(bearer(pair), s.axis, place, near) : near;
+  }
+
   /** What is known of a point, a clause each. */
   function describe(arm, point, { metric, rates, pair }) {
     const v = point.values,
@@ -173,5 +189,5 @@ const scene = (() => {
     return `${words.plain(target.at)} tokens per second and user; ${told(target.mtp, "MTP")}, ${told(target.off, "Off")} ${words.unit(metric.unit)}; ${ratio}; ${words.verdict(target.verdict)}`;
   }
 
-  return { of, colourOf, describe, validity, spoken, MARGIN };
+  return { of, colourOf, placeOf, speedAt, describe, validity, spoken, MARGIN };
 })();
