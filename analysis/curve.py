@@ -24,7 +24,10 @@ from harness.front import beaten_by, falling, front, spline, where_falling
 
 Float = NDArray[np.float64]
 
-COLUMNS = (Y, OUTPUT, "input_tok_s_gpu", "ttft_s", "acceptance_length")
+MEASURED_POWER = ("energy_j_per_tok_output", "tok_s_mw_measured")
+"""What sensors make of the tokens: read off by themselves, in their logarithm, as throughput is."""
+
+COLUMNS = (Y, OUTPUT, "input_tok_s_gpu", "ttft_s", "acceptance_length", *MEASURED_POWER)
 """What can be read at an interactivity, besides concurrency and GPUs."""
 
 LAST_BITS = 1e-12

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.curve import Curve
+from analysis.curve import MEASURED_POWER, Curve
 from analysis.pairs import Level
 from analysis.recorded import SERIES, LaunchSpread
 from analysis.rows import OUTPUT, Row, Y
@@ -22,6 +22,9 @@ from harness.front import falling
 from harness.stats import DRAWS, effective, t_quantile
 
 Float = NDArray[np.float64]
+
+DRAWN = (*SERIES, *MEASURED_POWER)
+"""What is drawn jointly. Power has no blocks: an only launch does not tell how far it moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,13 @@ class Spread:
     resampled: Resampled
 
     def errors(self, interactivity: Float) -> dict[str, list[Error | None]]:
-        """Error of total and output throughput at each interactivity; None where nothing tells."""
-        unknown: dict[str, list[Error | None]] = {name: [None] * len(interactivity) for name in (Y, OUTPUT)}
+        """Error of throughput and of measured power at each interactivity; None where nothing tells."""
+        names = (Y, OUTPUT, *MEASURED_POWER)
+        unknown: dict[str, list[Error | None]] = {name: [None] * len(interactivity) for name in names}
         if self.drawn is None:
             return unknown
         read = self.drawn.logs(self.drawn.where(interactivity))
-        return unknown | {name: _errors(read[name], self.resampled) for name in (Y, OUTPUT) if name in read}
+        return unknown | {name: _errors(read[name], self.resampled) for name in names if name in read}
 
 
 def spread(curve: Curve, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> Spread:
@@ -88,7 +92,7 @@ def spread(curve: Curve, recorded: LaunchSpread | None = None, draws: int = DRAW
     if fewest.pool < 2:
         return Spread(curve, None, fewest)
     logs = np.stack([level_draws(level, recorded, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
-    columns = {name: logs[..., i] for i, name in enumerate(SERIES) if name in curve.log_y}
+    columns = {name: logs[..., i] for i, name in enumerate(DRAWN) if name in curve.log_y}
     return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), fewest)
 
 
@@ -96,8 +100,8 @@ def level_errors(level: Level, recorded: LaunchSpread | None = None, draws: int 
     """Error of each series at one level itself, where no curve is needed."""
     found = rests_on(level, recorded)
     if found.pool < 2:
-        return dict.fromkeys(SERIES)
-    return dict(zip(SERIES, _errors(level_draws(level, recorded, draws), found), strict=True))
+        return dict.fromkeys(DRAWN)
+    return dict(zip(DRAWN, _errors(level_draws(level, recorded, draws), found), strict=True))
 
 
 def rests_on(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
@@ -125,21 +129,22 @@ def level_draws(level: Level, recorded: LaunchSpread | None = None, draws: int =
         centre = np.log(values.mean(axis=1))
     logs: Float = centre + counts @ _relative(values, by_blocks=len(level.rows) == 1).T / values.shape[1]
     if recorded is not None and len(level.rows) == 1:
-        logs = logs + recorded.deviations[np.random.default_rng(0).integers(0, len(recorded.deviations), draws)]
+        moved = recorded.deviations[np.random.default_rng(0).integers(0, len(recorded.deviations), draws)]
+        logs = logs + np.pad(moved, ((0, 0), (0, len(MEASURED_POWER))))
     logs.setflags(write=False)
     return logs
 
 
 def _units(level: Level) -> Float:
     """What is drawn, shape (series, units): launches, or an only launch's blocks about the level's own number."""
-    whole = np.array([[_known(row, name) for row in level.rows] for name in SERIES])
+    whole = np.array([[_known(row, name) for row in level.rows] for name in DRAWN])
     series = [level.rows[0].series(name) for name in SERIES]
     lengths = {len(values) for values in series}
     if len(level.rows) > 1 or len(lengths) > 1 or lengths <= {0, 1}:
         return whole
     blocks = np.array(series)
-    moved: Float = blocks - blocks.mean(axis=1, keepdims=True) + whole
-    return moved
+    moved = blocks - blocks.mean(axis=1, keepdims=True) + whole[: len(SERIES)]
+    return np.vstack([moved, np.full((len(MEASURED_POWER), blocks.shape[1]), math.nan)])
 
 
 def _known(row: Row, name: str) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.contrast import Ratio, ratio
-from analysis.curve import COLUMNS, Curve, Float
+from analysis.curve import COLUMNS, MEASURED_POWER, Curve, Float
 from analysis.pairs import Level, Pair
 from analysis.rates import Rates
 from analysis.recorded import LaunchSpread
@@ -31,6 +31,7 @@ class Reading:
         concurrency: requests in flight, read between points; exact at a measured concurrency, found at a rate.
         gpus: GPUs of the deployments that the place lies between.
         tok_s_mw_provisioned: by the assumed all-in power.
+        energy_j_per_tok_output, tok_s_mw_measured: by the GPUs' sensors.
         clamped: the arm has no such interactivity, and this is its nearest end.
     """
 
@@ -46,6 +47,8 @@ class Reading:
     ttft_s: float | None
     acceptance_length: float | None
     gpus: tuple[int, ...]
+    energy_j_per_tok_output: float | None = None
+    tok_s_mw_measured: float | None = None
     clamped: bool = False
 
 
@@ -56,13 +59,17 @@ class Target:
     Attributes:
         ratio: MTP over Off in total tok/s/GPU; None where an arm is clamped, for then they are not at one speed.
         output_ratio: the same in output tok/s/GPU.
+        energy_ratio, tok_s_mw_ratio: the same in J per output token and in tok/s/MW, as measured; None too where the
+            sensors of the arms cover different things.
     """
 
     at: float
     mtp: Reading
     off: Reading
-    ratio: Ratio | None
-    output_ratio: Ratio | None
+    ratio: Ratio | None = None
+    output_ratio: Ratio | None = None
+    energy_ratio: Ratio | None = None
+    tok_s_mw_ratio: Ratio | None = None
 
     @property
     def clamped(self) -> tuple[str, ...]:
@@ -114,15 +121,26 @@ def targets(mtp: Spread, off: Spread, at: Sequence[float], rates: Rates, *, with
     for i, place in enumerate(at):
         of_mtp, of_off = readings[0][i], readings[1][i]
         if of_mtp.clamped or of_off.clamped:
-            found.append(Target(place, of_mtp, of_off, None, None))
+            found.append(Target(place, of_mtp, of_off))
             continue
-        doubt = _interpolation(mtp.curve, off.curve, place)
-        total, output = (
-            _ratio(of_mtp, of_off, name, (errors[0][name][i], errors[1][name][i]), doubt, within_launch)
-            for name in (Y, OUTPUT)
-        )
-        found.append(Target(place, of_mtp, of_off, total, output))
+        ratios = [
+            _ratio(
+                *(of_mtp, of_off, name, (errors[0][name][i], errors[1][name][i])),
+                _interpolation(mtp.curve, off.curve, place, name if name in MEASURED_POWER else Y),
+                within_launch,
+            )
+            if name not in MEASURED_POWER or _one_scope(mtp.curve, off.curve)
+            else None
+            for name in (Y, OUTPUT, *MEASURED_POWER)
+        ]
+        found.append(Target(place, of_mtp, of_off, *ratios))
     return tuple(found)
+
+
+def _one_scope(mtp: Curve, off: Curve) -> bool:
+    """Whether all power of both arms was measured of the same thing."""
+    rows = [row for curve in (mtp, off) for level in curve.levels for row in level.rows]
+    return len({scope for row in rows if (scope := row.cells.get("power_scope"))}) == 1
 
 
 def same_concurrency(
@@ -164,14 +182,14 @@ def _ratio(
     return ratio(*logs, errors, interpolation=interpolation, within_launch=within_launch)
 
 
-def _interpolation(mtp: Curve, off: Curve, at: float) -> float | None:
+def _interpolation(mtp: Curve, off: Curve, at: float, name: str) -> float | None:
     """The most that the ratio moves when a knot beside the place is left out of either curve, relative.
 
     None where either can't tell.
     """
-    changes = [curve.interpolation_change(at) for curve in (mtp, off)]
+    changes = [curve.interpolation_change(at, name) for curve in (mtp, off) if name in curve.log_y]
     known = [change for change in changes if change is not None]
-    return math.expm1(max(known)) if len(known) == len(changes) else None
+    return math.expm1(max(known)) if len(known) == 2 else None
 
 
 def _inside(curve: Curve, at: Float) -> Float:
@@ -234,5 +252,7 @@ def _reading(
         ttft_s=columns.get("ttft_s"),
         acceptance_length=columns.get("acceptance_length"),
         gpus=gpus,
+        energy_j_per_tok_output=columns.get("energy_j_per_tok_output"),
+        tok_s_mw_measured=columns.get("tok_s_mw_measured"),
         clamped=clamped,
     )

@@ -12,8 +12,9 @@ import numpy as np
 
 from analysis.curve import Curve
 from analysis.pairs import Level, Side
+from analysis.recorded import SERIES
 from analysis.report.metrics import columns
-from analysis.rows import OUTPUT, Row, X, Y
+from analysis.rows import OUTPUT, Row, Y
 from analysis.spread import Error, Spread, level_errors
 from harness.metrics import REASONS
 from harness.stats import mean_interval
@@ -75,7 +76,7 @@ def _columns(curve: Curve) -> dict[str, list[float]]:
 
 
 def _grid(spread: Spread, places: Iterable[float]) -> Mapping[str, Sequence[float | None]] | None:
-    """Standard errors of ln throughput along the curve; None where nothing tells them."""
+    """Standard errors of ln throughput and of ln measured power along the curve; None where nothing tells them."""
     if spread.drawn is None:
         return None
     low, high = spread.curve.span
@@ -85,7 +86,8 @@ def _grid(spread: Spread, places: Iterable[float]) -> Mapping[str, Sequence[floa
     at = np.unique([*between, low, high, *np.exp(spread.curve.log_x), *inside])
     at = at[(at >= low) & (at <= high)]
     errors = spread.errors(at)
-    return {"x": at.tolist(), **{name: [_log(error) for error in errors[name]] for name in (Y, OUTPUT)}}
+    told = {name: [_log(error) for error in found] for name, found in errors.items()}
+    return {"x": at.tolist(), **{name: logs for name, logs in told.items() if name in (Y, OUTPUT) or any(logs)}}
 
 
 def _log(error: Error | None) -> float | None:
@@ -121,8 +123,8 @@ def _point(level: Level, *, several: bool) -> Plain:
 def _half_widths(level: Level) -> dict[str, float]:
     """Half of each column's 95 % interval, relative: over launches, or over the blocks of the only one."""
     errors = level_errors(level)
-    found = {name: error.half_width for name in (X, Y, OUTPUT) if (error := errors[name]) is not None}
-    return found | {name: half for name in columns() if name not in errors and (half := _plain_half(level, name))}
+    found = {name: error.half_width for name in SERIES if (error := errors[name]) is not None}
+    return found | {name: half for name in columns() if name not in SERIES and (half := _plain_half(level, name))}
 
 
 def _plain_half(level: Level, name: str) -> float | None:

@@ -13,7 +13,7 @@ from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
 from analysis.rows import Unusable
 from analysis.tables.grid import escaped, grid
-from analysis.tables.power import power_grid
+from analysis.tables.power import MATCHED_HEAD, matched_power, power_grid
 from analysis.targets import Reading, SameConcurrency
 from analysis.understand import Best
 from harness.metrics import METRICS
@@ -103,6 +103,12 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         )
         yield _ratios(comparison)
         yield _details(comparison)
+    if drawn := matched_power(comparison.targets):
+        scope = ", ".join(
+            dict.fromkeys(arm.scope for level in comparison.power for arm in (level.mtp, level.off) if arm.scope)
+        )
+        yield f"{stamps}Measured power at matched interactivity, of {escaped(scope)}, all tokens a MW in and out:"
+        yield _stamped_grid(comparison.stamps, MATCHED_HEAD, drawn)
     if comparison.same_concurrency:
         yield f"At equal {_held_equal(comparison)}, as measured:"
         yield _same_concurrency(comparison)

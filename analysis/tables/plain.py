@@ -111,6 +111,8 @@ def _target(comparison: Comparison, target: Target) -> Plain:
         "off": fields_of(target.off),
         **_ratio(target.ratio),
         "output": _ratio(target.output_ratio) if target.output_ratio else None,
+        "energy_j_per_tok_output": _ratio(target.energy_ratio) if target.energy_ratio else None,
+        "tok_s_mw_measured": _ratio(target.tok_s_mw_ratio) if target.tok_s_mw_ratio else None,
         "interpolation": target.ratio.interpolation if target.ratio else None,
         "clamped": list(target.clamped),
         "verdict": comparison.verdict_at(target),
@@ -174,6 +176,8 @@ def fields_of(reading: Reading) -> Plain:
         "concurrency": reading.concurrency,
         "ttft_s": reading.ttft_s,
         "acceptance_length": reading.acceptance_length,
+        "energy_j_per_tok_output": reading.energy_j_per_tok_output,
+        "tok_s_mw_measured": reading.tok_s_mw_measured,
         "gpus": list(reading.gpus),
         "clamped": reading.clamped,
     }

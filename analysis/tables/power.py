@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from analysis.contrast import Ratio
 from analysis.power import Drawn, PowerLevel
 from analysis.tables.grid import escaped
-from harness.units import MISSING, number, percent
+from analysis.targets import Target
+from harness.units import MISSING, between, number, percent
 
 HEAD = (
     "{load}", "arm", "W/GPU", "idle W", "limit W", "J/tok", "J/input tok", "J/output tok", "MTP / Off",
@@ -20,6 +22,32 @@ def power_grid(levels: Sequence[PowerLevel]) -> tuple[Sequence[str], list[list[s
     """Head and rows: a line for each arm at each load, the ratio of J/output token in MTP's."""
     head = [title.format(load=levels[0].load.unit) for title in HEAD]
     return head, [row for level in levels for row in _rows(level)]
+
+
+MATCHED_HEAD = (
+    "tok/s/user", "MTP J/output tok", "Off J/output tok", "MTP / Off", "interval",
+    "MTP tok/s/MW", "Off tok/s/MW", "MTP / Off", "interval",
+)  # fmt: skip
+
+
+def matched_power(targets: Sequence[Target]) -> list[list[str]]:
+    """Rows of measured power at each interactivity; none where it is known at none."""
+    measured = [target for target in targets if target.energy_ratio is not None or target.tok_s_mw_ratio is not None]
+    return [
+        [
+            number(target.at),
+            *_read(target, "energy_j_per_tok_output", target.energy_ratio),
+            *_read(target, "tok_s_mw_measured", target.tok_s_mw_ratio),
+        ]
+        for target in measured
+    ]
+
+
+def _read(target: Target, name: str, ratio: Ratio | None) -> Iterator[str]:
+    yield number(getattr(target.mtp, name))
+    yield number(getattr(target.off, name))
+    yield number(ratio.value if ratio else None)
+    yield (between(ratio.lo, ratio.hi) if ratio else "") or MISSING
 
 
 def _rows(level: PowerLevel) -> Iterator[list[str]]:

@@ -47,7 +47,7 @@ def compared(folder: Path, at: tuple[float, ...] | None, *, in_virtual_time: boo
 def ratios(found: Comparison) -> dict[str, Ratio]:
     """MTP / Off in total tok/s/GPU, by place."""
     said = {f"{target.at:g} tok/s/user": target.ratio for target in found.targets}
-    said |= {f"concurrency {level.concurrency}": level.ratio for level in found.same_concurrency}
+    said |= {f"concurrency {level.load.amount:g}": level.ratio for level in found.same_concurrency}
     return {place: ratio for place, ratio in said.items() if ratio is not None}
 
 

@@ -19,6 +19,8 @@ from harness.stats import t_quantile
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published"
+MEASURED = ROOT / "results" / "hardware" / "h100-one-gpu-vllm"
+"""A run whose power was measured."""
 CURVES = 400
 PLACES = 12
 NEAR = 1e-9
@@ -31,7 +33,8 @@ INTERVALS_NEAR = 0.03
 
 READ = """(number, at) => {
   const pair = state.data.pairs[number];
-  const metrics = ["total_tok_s_gpu", "output_tok_s_gpu", "cost_per_mtok", "tok_s_mw_provisioned"]
+  const metrics = ["total_tok_s_gpu", "output_tok_s_gpu", "cost_per_mtok", "tok_s_mw_provisioned",
+    "energy_j_per_tok_output", "tok_s_mw_measured"]
     .map((name) => state.data.metrics.find((metric) => metric.name === name));
   const arm = ({ value, half, clamped, columns }) => ({ value, half, clamped, columns });
   return at.map((x) => metrics.map((metric) => {
@@ -77,6 +80,7 @@ def reports(synthetic, tmp_path):
     return [
         *(compare_table(table, Options()) for table in tables),
         compare_paths([PUBLISHED]),
+        compare_paths([MEASURED]),
     ]
 
 
@@ -123,8 +127,9 @@ async def test_targets_anywhere_are_those_of_python(tab, written, reports):
 
             found = await tab.run(f"({READ})({number}, {json.dumps([float(place) for place in at])})")
 
-            for target, (total, output, cost, per_mw) in zip(expected, found, strict=True):
+            for target, (total, output, cost, per_mw, *drawn) in zip(expected, found, strict=True):
                 said_of_target(comparison, target, total, output, cost, per_mw)
+                said_of_power(target, *drawn)
 
 
 def said_of_target(comparison, target, total, output, cost, per_mw) -> None:
@@ -139,18 +144,32 @@ def said_of_target(comparison, target, total, output, cost, per_mw) -> None:
         assert (arm.half_width is None) == (total[name]["half"] is None)
         if arm.half_width is not None:
             near(math.log1p(arm.half_width), math.log1p(total[name]["half"]))
-    for expected, found in ((target.ratio, total["ratio"]), (target.output_ratio, output["ratio"])):
-        if expected is None:
-            assert found is None
-            continue
-        same([expected.value], [found["value"]])
-        same([math.nan if expected.interpolation is None else expected.interpolation], [found["interpolation"]])
-        assert (expected.lo is None) == (found["lo"] is None)
-        if expected.lo is not None:
-            near(math.log(expected.hi / expected.lo), math.log(found["hi"] / found["lo"]))
+    said_of_ratio(target.ratio, total["ratio"])
+    said_of_ratio(target.output_ratio, output["ratio"])
     if target.at in {each.at for each in comparison.targets}:
         verdict = comparison.verdict_at(target)
         assert ("" if verdict is None else verdict) == total["verdict"]
+
+
+def said_of_power(target, energy, per_mw) -> None:
+    for name, arm in (("mtp", target.mtp), ("off", target.off)):
+        same(
+            [math.nan if v is None else v for v in (arm.energy_j_per_tok_output, arm.tok_s_mw_measured)],
+            [energy[name]["value"], per_mw[name]["value"]],
+        )
+    said_of_ratio(target.energy_ratio, energy["ratio"])
+    said_of_ratio(target.tok_s_mw_ratio, per_mw["ratio"])
+
+
+def said_of_ratio(expected, found) -> None:
+    if expected is None:
+        assert found is None
+        return
+    same([expected.value], [found["value"]])
+    same([math.nan if expected.interpolation is None else expected.interpolation], [found["interpolation"]])
+    assert (expected.lo is None) == (found["lo"] is None)
+    if expected.lo is not None:
+        near(math.log(expected.hi / expected.lo), math.log(found["hi"] / found["lo"]))
 
 
 def near(expected, found) -> None:

@@ -6,6 +6,7 @@ const reading = (() => {
   const LEFT_OF_CHANGE = 1 / 3;
   const TOTAL = "total_tok_s_gpu",
     OUTPUT = "output_tok_s_gpu";
+  const MEASURED_POWER = ["energy_j_per_tok_output", "tok_s_mw_measured"];
   const UNITS = {
     cost: (rate, rates) => (rates.usd * 1e6) / (3600 * rate),
     per_mw: (rate, rates) => (rate * 1000) / rates.kw,
@@ -155,15 +156,19 @@ const reading = (() => {
   /** Arms that don't stand at one speed have no ratio; the dashboard gave one all the same. */
   const apart = (mtp, off) => (mtp.clamped || off.clamped) && !asPublished(mtp.arm);
 
-  /** MTP over Off in one throughput. */
+  /** Whether all power of both arms was measured of the same thing. */
+  const oneScope = (mtp, off) => new Set([...(mtp.power_scope || []), ...(off.power_scope || [])]).size === 1;
+
+  /** MTP over Off in one throughput or in measured power. */
   function ratio(mtp, off, name) {
-    if (apart(mtp, off)) return null;
+    if (apart(mtp, off) || (MEASURED_POWER.includes(name) && !oneScope(mtp.arm, off.arm))) return null;
     const values = [known(mtp.columns[name]), known(off.columns[name])];
     if (values.includes(null)) return null;
     const value = values[0] / values[1];
     if (asPublished(mtp.arm)) return { value, lo: null, hi: null, interpolation: null };
     const half = halfWidth(error(mtp.arm, name, mtp.x), error(off.arm, name, off.x), mtp.arm.units, off.arm.units);
-    const changes = [interpolationChange(mtp.arm, mtp.x), interpolationChange(off.arm, off.x)];
+    const column = MEASURED_POWER.includes(name) ? name : TOTAL;
+    const changes = [interpolationChange(mtp.arm, mtp.x, column), interpolationChange(off.arm, off.x, column)];
     return {
       value,
       lo: half === null ? null : value * Math.exp(-half),
@@ -208,13 +213,19 @@ const reading = (() => {
     if (!mtp || !off) return { at, mtp, off, ratio: null, base: null, verdict: "" };
     const base = ratio(mtp, off, metric.of);
     const shown = mtp.value === null || off.value === null ? null : shownRatio(metric, mtp, off, base);
-    return { at, mtp, off, ratio: shown, base, verdict: verdict(pair, hasInterval(metric) ? base : null) };
+    return { at, mtp, off, ratio: shown, base, verdict: verdict(pair, hasInterval(metric) ? judged(metric, base) : null) };
   }
 
-  const hasInterval = (metric) => metric.of === TOTAL || metric.of === OUTPUT;
+  const hasInterval = (metric) => [TOTAL, OUTPUT, ...MEASURED_POWER].includes(metric.of);
+
+  /** The ratio of a number of which more is better: joules are turned over. */
+  function judged(metric, base) {
+    if (!base || base.lo === null || metric.better !== "lower" || metric.how !== "is") return base;
+    return { ...base, value: 1 / base.value, lo: 1 / base.hi, hi: 1 / base.lo };
+  }
 
   function shownRatio(metric, mtp, off, base) {
-    if (apart(mtp, off)) return null;
+    if (apart(mtp, off) || (MEASURED_POWER.includes(metric.of) && !base && !asPublished(mtp.arm))) return null;
     const value = mtp.value / off.value;
     if (!base || base.lo === null || !hasInterval(metric))
       return { value, lo: null, hi: null, interpolation: base ? base.interpolation : null };

@@ -13,8 +13,8 @@ from analysis.answer import compare_text
 def compared(synthetic, tmp_path):
     """A comparison of rows with power, in a format; `change` may spoil a row."""
 
-    def make(output_format, change=lambda row: {}):
-        sweep = synthetic.Sweep(concurrencies=(1, 16), launches=2)
+    def make(output_format, change=lambda row: {}, concurrencies=(1, 16)):
+        sweep = synthetic.Sweep(concurrencies=concurrencies, launches=2)
         sweep.write(tmp_path)
         rows = []
         for row in sweep.rows():
@@ -55,6 +55,30 @@ def test_energy_of_an_output_token_is_set_against_off(compared):
         mtp, off = (level[arm]["energy_j_per_tok_output"] for arm in ("mtp", "off"))
 
         assert mtp / off == pytest.approx(level["energy_ratio"])
+
+
+def test_power_is_read_at_matched_interactivity_as_throughput_is(compared):
+    (pair,) = json.loads(compared("json", concurrencies=(1, 16, 64)))["pairs"]
+
+    assert 3 == len(pair["targets"])
+    for target in pair["targets"]:
+        for arm, watts in (("mtp", 500), ("off", 400)):
+            # Watts are the same at all places, so energy is throughput turned over.
+            assert watts / target[arm]["output_tok_s_gpu"] == pytest.approx(target[arm]["energy_j_per_tok_output"], rel=1e-3)
+            assert 1e6 * target[arm]["total_tok_s_gpu"] / watts == pytest.approx(target[arm]["tok_s_mw_measured"], rel=1e-3)
+        energy, per_mw = target["energy_j_per_tok_output"], target["tok_s_mw_measured"]
+        assert energy["lo"] < energy["ratio"] < energy["hi"]
+        assert 1.25 / target["output"]["ratio"] == pytest.approx(energy["ratio"], rel=1e-3)
+        # Watts were set and do not scatter: power is as sure as throughput.
+        assert target["hi"] / target["lo"] == pytest.approx(per_mw["hi"] / per_mw["lo"], rel=1e-3)
+
+
+def test_power_of_different_scopes_has_no_ratio_at_matched_interactivity(compared):
+    levels = {"concurrencies": (1, 16, 64)}
+    text = compared("json", lambda row: {"power_scope": "gpu-module"} if row["draft_tokens"] else {}, **levels)
+
+    assert [None] * 3 == [target["energy_j_per_tok_output"] for target in json.loads(text)["pairs"][0]["targets"]]
+    assert "Measured power at matched interactivity, of gpu-board," in compared("md", **levels)
 
 
 def test_every_line_of_power_names_its_scope(compared):
