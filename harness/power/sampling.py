@@ -119,6 +119,11 @@ class Sampling:
         self._fail(f"the sampler wrote nothing: see {log.name}")
 
     @property
+    def stream(self) -> Path:
+        """Where the readings go."""
+        return self._stream
+
+    @property
     def reads(self) -> bool:
         """Whether there are readings, at least of the past."""
         return self._process is not None

@@ -65,8 +65,8 @@ class Session:
 
     @property
     def stream(self) -> Path | None:
-        """What the sampler writes, as long as it does."""
-        return self._stream if self.reads else None
+        """What the sampler writes, as long as it does; None where there are several, each on a clock of its own."""
+        return self._samplings[0].stream if self.reads and len(self._samplings) == 1 else None
 
     @property
     def reads(self) -> bool:
