@@ -25,6 +25,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from emulated_error import SYSTEMS
+
 from harness import config
 from harness.rundir import SweepDir
 from harness.slurm import calls
@@ -35,13 +37,6 @@ from harness.slurm.submit import commands, submit
 from harness.spec import Cluster, GpuNodes, Sweep, WindowSpec, Workload
 
 BOX = Path(__file__).parents[1] / "slurm_box"
-SYSTEMS = (
-    "qwen3.5-fp8-h100-1k1k",
-    "qwen3.5-fp4-b300-1k1k",
-    "qwen3.5-fp8-mi325x-1k1k",
-    "dsr1-fp8-b200-8k1k",
-    "dsv4-fp4-mi355x-8k1k",
-)
 WORKLOADS = ((128, 128), (1024, 128), (128, 1024), (1024, 1024))
 ENGINES = ("sglang", "vllm")
 USERS = tuple(2**power for power in range(10))

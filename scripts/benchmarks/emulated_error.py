@@ -1,6 +1,7 @@
 """Emulated figures beside the published ones of the same systems: how far the profiles are off.
 
     python scripts/benchmarks/emulated_error.py results/emulated > results/emulated/README.md
+    python scripts/benchmarks/emulated_error.py     # the names of the systems
 
 Emulated curves come of the rows of each folder, bands of the same profiles in closed form, published figures of
 results/published. Where neither has a figure there is none.
@@ -47,8 +48,7 @@ virtual time, from step times of [fitted profiles](../../configs/emulator) or ro
 there. It says nothing about MTP that the profile does not.
 
 Each folder: `page.html` (`page.png` shows how it opens), `comparison.md`, `points.jsonl`, and what the sweep asked for.
-Raw samples are left out: the same command makes them again. Where fewer launches were emulated than the sweep asks for
-(DeepSeek's two have one of three), the page says what that leaves open.
+Raw samples are left out: the same command makes them again.
 """
 
 ERRORS = """## How good the profiles are
@@ -275,4 +275,4 @@ def document(folder: Path, names: Iterable[str] = SYSTEMS) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(document(Path(sys.argv[1])))
+    sys.stdout.write(document(Path(sys.argv[1])) if sys.argv[1:] else "".join(f"{name}\n" for name in SYSTEMS))

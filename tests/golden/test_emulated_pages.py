@@ -66,6 +66,6 @@ def test_a_point_of_each_arm_comes_out_again_from_todays_profile_and_sweep(folde
     assert committed.keys() == {row["run_key"] for row in again}
     for row in again:
         for name in SAME:
-            # A window that ends a request earlier or later, by a better rule, moves a figure by less than this.
+            # The last binary digits of a sum hang on the vector instructions of the machine.
             value = committed[row["run_key"]][name]
-            assert row[name] == (None if value is None else pytest.approx(value, rel=1e-3)), name
+            assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9)), name
