@@ -151,7 +151,8 @@ def _recorded(path: Path | None, asked: Sequence[Asked]) -> dict[Question, Launc
     known = {question: spread for question, spread in told.items() if spread is not None}
     if not known:
         raise UserError(
-            f"--spread-from {path}: holds no Run of the same model, GPU, precision and engine with two launches or more"
+            f"--spread-from {path}: holds no Run of the same model, GPU, precision, engine and arrivals "
+            "with two launches or more"
         )
     return known
 

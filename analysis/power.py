@@ -1,4 +1,4 @@
-"""What both arms drew at each concurrency, as measured, beside what the assumption makes of the same tokens.
+"""What both arms drew at each load, as measured, beside what the assumption makes of the same tokens.
 
 Measured power has a scope, provisioned power is of everything that a GPU stands for: the two are never mixed.
 """

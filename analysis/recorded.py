@@ -50,7 +50,12 @@ def launch_spread(rows: Iterable[Row], question: Question) -> LaunchSpread | Non
 
 def _same_system(row: Row, question: Question) -> bool:
     asked = (question.model, question.gpu, question.precision, question.engine, question.emulated, question.demo)
-    return asked == (row.model, row.gpu, row.precision, row.engine, row.emulated, row.demo) and not row.attached
+    same_loop = (row.arrivals or "") == question.arrivals  # open loops send what is due: their launches scatter less
+    return (
+        asked == (row.model, row.gpu, row.precision, row.engine, row.emulated, row.demo)
+        and same_loop
+        and not row.attached
+    )
 
 
 def _deviations(launches: Sequence[dict[Load, Row]]) -> NDArray[np.float64] | None:

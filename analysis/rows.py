@@ -1,7 +1,7 @@
 """Results folders and files -> rows with types; whatever can't be used is kept with its reason.
 
 Knows what a row says of itself (which launch, topology, arm and version it is), nothing of other rows' meaning:
-pairing is for `pairs`.
+pairing is for `pairing`.
 """
 
 import gc

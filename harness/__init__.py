@@ -5,7 +5,7 @@ launch). `server` starts the engine, `load` holds the users' requests in flight 
 saves them before anything is computed, `metrics` scores a Window of them into a `PointResult`: one line of
 `points.jsonl`. The package `analysis` reads those lines.
 
-Imports point down only; a module may import those of lower floors:
+Imports point down only; a module may import those of lower floors, and of its own as long as nothing goes in a circle:
 
     0  errors units stats front paths arguments
     1  spec records samplefile hold trace

@@ -1,7 +1,8 @@
 """When the requests of an open loop are due: one seeded schedule for a point, whoever sends it.
 
 The gaps are drawn for a rate of 1 and stretched to the point's, seeded by the workload and the launch: both arms get
-the same schedule, every rate the same pattern, every launch another one. Processes that share a point each take every
+the same schedule, every rate the same pattern, every launch another one (a trace is begun at another place). Processes
+that share a point each take every
 n-th arrival of the one schedule, so that together they send it whatever their number.
 """
 
@@ -64,7 +65,8 @@ def _unit_gaps(arrivals: Arrivals, rng: np.random.Generator) -> Callable[[], Gap
     """Gives the next gaps of a process with one arrival a second."""
     if arrivals.process == "trace":
         assert arrivals.trace is not None
-        recorded = _gaps_of(arrivals.trace)
+        gaps = _gaps_of(arrivals.trace)
+        recorded = np.roll(gaps, -int(rng.integers(len(gaps))))
         return lambda: recorded
     if arrivals.process == "gamma":
         shape = arrivals.burstiness

@@ -24,7 +24,7 @@ from harness.samplefile import read_meta, sample_batches
 from harness.spec import Point, Sweep, WindowSpec
 
 POWER_WINDOW_S = 60.0
-"""Shortest window where power is reported: what 0.1 s at an edge may hide is then under 0.2 % of it."""
+"""Shortest window where power is read, if the cap allows it: what 0.1 s at an edge may hide is under 0.2 % of it."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ def read_trace(file: Path, field: str, unit: str) -> NDArray[np.float64]:
     except UnicodeDecodeError as error:
         raise BadTrace(file, 0, 0, "not UTF-8 text; save the file as UTF-8") from error
     if len(times) < 2 or times[0] == times[-1]:
-        raise BadTrace(file, 0, 0, f"holds {len(times)} requests at one time; a rate takes two that are apart")
+        raise BadTrace(file, 0, 0, f"has {len(times)} request(s), all at one time; a rate needs two at different times")
     return np.array(times) * SECONDS[unit]
 
 

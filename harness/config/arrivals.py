@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.config.names import child, located
+from harness.config.names import located
 from harness.config.text import Faults, Node, Place
 from harness.errors import UserError
 from harness.paths import expand
@@ -53,7 +53,8 @@ def _trace(node: Node, given: Mapping[str, Node], faults: Faults) -> tuple[Node,
     if "file" in children:
         children["file"] = located(children["file"], faults)
     written = replace(node, value=children)
-    if "digest" in children or not isinstance(child(written, "file") and children["file"].value, str):
+    names_a_file = "file" in children and isinstance(children["file"].value, str)
+    if "digest" in children or not names_a_file:
         return written, None
     times_s = _times_s(children, faults)
     if times_s is None:
@@ -67,7 +68,7 @@ def _times_s(trace: Mapping[str, Node], faults: Faults) -> NDArray[np.float64] |
     unit, field = trace.get("unit"), trace.get("field")
     name = field.value if field is not None else Trace.model_fields["field"].default
     if unit is None or unit.value not in SECONDS or not isinstance(name, str):
-        return None  # which the trace's own fields are at fault for
+        return None  # the check of the fields says so
     try:
         path = Path(expand(str(trace["file"].value)))
         return read_trace(path, name, str(unit.value)) if path.exists() else None

@@ -1,6 +1,7 @@
 """Streaming requests over plain sockets, each read stamped by the kernel when its bytes arrived.
 
-The stamp is taken before any process is woken, so it does not depend on how busy this one is. A user's next request
+The stamp is taken before any process is woken, so it is as good on a busy core as on an idle one, as long as no two
+chunks of a stream wait together: such a read has the stamp of its last bytes, and is counted. A user's next request
 leaves in the callback that read the end of the last one. Plain HTTP/1.1 on Linux; everything else is `aiohttp_client`.
 
 All sockets lie in one epoll set of our own, and the event loop watches that set: it pays for a wake-up once, however

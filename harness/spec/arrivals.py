@@ -50,7 +50,7 @@ class Arrivals(Spec):
             if self.process == process and not given:
                 raise ValueError(f"process: {process} needs {key}; add it")
             if given and self.process != process:
-                raise ValueError(f"{key}: says nothing to {self.process}; leave it out, or ask for {process}")
+                raise ValueError(f"{key}: does not apply to {self.process}; leave it out, or ask for {process}")
         return self
 
     @property

@@ -118,7 +118,8 @@ class Sweep(Spec):
         launches: starts of every Run: the replicate behind an interval.
         runs: Runs given whole instead of by arms; they compare only by force.
         client: how token streams are read; an endpoint with TLS is read through aiohttp whatever is asked.
-        accuracy: a task of lm-eval that each arm with natural acceptance is put to, after its first load.
+        accuracy: a task of lm-eval that each arm with natural acceptance is put to, after its
+            first launch's points.
         demo: a short run for looking at: never gives a verdict.
     """
 

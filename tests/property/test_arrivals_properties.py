@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import CPU, MODEL
 
-from harness.arrivals import due_s
-from harness.spec import Arrivals
+from harness.arrivals import due_s, schedule_s
+from harness.spec import Arrivals, EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, Workload
 
 GAPS = 20_000
+RUN = Run(
+    model=MODEL,
+    gpu=CPU,
+    precision="bf16",
+    engine=EngineSpec(name="emulator"),
+    parallel=Parallel(),
+    settings=ServerSettings(max_running_requests=8, context=256),
+    mtp=Mtp(),
+)
 seeds = st.integers(0, 2**32)
 rates = st.floats(0.001, 100_000)
 
@@ -44,11 +54,11 @@ def test_poisson_arrivals_are_as_many_in_equal_times_as_poisson_says(seed, rate)
 @settings(max_examples=40, deadline=None)
 @given(seeds, rates, st.integers(1, 9), st.sampled_from(["poisson", "constant"]))
 def test_however_many_share_a_schedule_together_they_send_it(seed, rate, shares, process):
-    def schedule():
-        return due_s(Arrivals(process=process), rate, np.random.default_rng(seed))
+    workload = Workload(name="w", isl=64, osl=20, seed=seed)
+    point = Point(run=RUN, workload=workload, rate=rate, arrivals=Arrivals(process=process), launch=0)
 
-    whole = list(islice(schedule(), 90 * shares))
-    parts = [list(islice(schedule(), share, 90 * shares, shares)) for share in range(shares)]
+    whole = list(islice(schedule_s(point), 90 * shares))
+    parts = [list(islice(schedule_s(point, share, shares), 90)) for share in range(shares)]
 
     assert whole == [part[place] for place in range(90) for part in parts]
     assert whole == sorted(whole)

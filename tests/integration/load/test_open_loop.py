@@ -102,7 +102,7 @@ def test_the_schedule_begins_with_the_point(observed, way):
     measured = observed.ways[way]
     first_s = next(schedule_s(observed.point))
 
-    assert first_s <= (measured.samples.due_ns.min() - measured.started_ns) / 1e9 + 1.0
+    assert first_s == pytest.approx((measured.samples.due_ns.min() - measured.started_ns) / 1e9, abs=1.0)
     assert measured.samples.due_ns.max() <= measured.stopped_ns
 
 

@@ -15,6 +15,7 @@ from .conftest import Submittable, until
 
 pytestmark = pytest.mark.slurm
 
+SAMPLER, CLOCK = b"harness.power.sampler", b"harness.power.tick"
 WATTS = 400.0
 SHARES = {"h100-1": 1.0, "h100-2": 1.5, "b200-1": 1.0, "b200-2": 1.0}
 AHEAD_S = 5000
@@ -26,13 +27,14 @@ WIDE = {
 }
 
 
-def sampler_on_the_second_node(one: Submittable) -> int | None:
+def on_the_second_node(program: bytes) -> int | None:
+    """A process of this program there, if one runs."""
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words, env = command.read_bytes(), command.with_name("environ").read_bytes()
         except OSError:  # it ended meanwhile
             continue
-        if b"harness.power.sampler" in words and b"srun" not in words and b"SLURMD_NODENAME=h100-2" in env:
+        if program in words and b"srun" not in words and b"SLURMD_NODENAME=h100-2" in env:
             return int(command.parent.name)
     return None
 
@@ -57,7 +59,7 @@ def swept(box, fake_nvml, node_clocks, tmp_path_factory):
             for one in (free, held):
                 one.submit(power_required=True)
             until(lambda: free.points() == 1)
-            os.kill(sampler_on_the_second_node(free), signal.SIGKILL)
+            os.kill(on_the_second_node(SAMPLER), signal.SIGKILL)
             for one in (free, held):
                 one.finished()
             held.put_down("gpu_busy", began_s, in_flight=False)
@@ -126,6 +128,6 @@ def test_gpus_that_are_held_on_the_second_node_end_the_element_with_node_process
 
 def test_nothing_is_left_of_samplers_and_clocks(swept):
     free, held, _ = swept
-    until(lambda: sampler_on_the_second_node(free) is None, 20)
+    until(lambda: on_the_second_node(SAMPLER) is None and on_the_second_node(CLOCK) is None, 20)
 
     assert () == (*free.servers(), *held.servers())

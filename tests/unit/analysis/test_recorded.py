@@ -65,11 +65,13 @@ def test_arms_with_several_launches_keep_their_own_spread(synthetic, tmp_path):
     assert ratios(compare_paths([several])) == ratios(compare_paths([several], options(spread_from=earlier)))
 
 
-@pytest.mark.parametrize("other", [{"gpu": "b200"}, {"model": "mimo-tiny"}, {"engine": "sglang"}], ids=str)
+@pytest.mark.parametrize(
+    "other", [{"gpu": "b200"}, {"model": "mimo-tiny"}, {"engine": "sglang"}, {"arrivals": "poisson"}], ids=str
+)
 def test_launches_of_another_system_tell_nothing(synthetic, single, tmp_path, other):
     earlier = recorded_at(synthetic, tmp_path / "earlier", 0.01, **other)
 
-    with pytest.raises(UserError, match="no Run of the same model, GPU, precision and engine"):
+    with pytest.raises(UserError, match="no Run of the same model, GPU, precision, engine and arrivals"):
         compare_paths([single], options(spread_from=earlier))
 
 

@@ -113,7 +113,7 @@ def test_a_closed_loops_lock_knows_nothing_of_rates(written):
         ),
         (
             "rate: 1\narrivals: {process: poisson, burstiness: 2}\n",
-            "open.yaml:11:42: arrivals.burstiness: says nothing to poisson; leave it out, or ask for gamma",
+            "open.yaml:11:42: arrivals.burstiness: does not apply to poisson; leave it out, or ask for gamma",
         ),
         (
             "rate: 1\narrivals: {burstyness: 2}\n",
