@@ -12,7 +12,7 @@ from analysis.published import as_published, published_pages
 from analysis.report import page, page_as_published
 from analysis.rows import load
 from harness.errors import UserError
-from harness.rundir import atomic, write_text
+from harness.whole import atomic, write_text
 
 NAME = "comparison"
 PAGE = "page.html"

@@ -18,9 +18,10 @@ import msgspec
 
 from harness.errors import MachineUnfit
 from harness.paths import expand
-from harness.rundir import AttemptDir, RunDir, write_json
+from harness.rundir import AttemptDir, RunDir
 from harness.server import Server
 from harness.spec import Evaluation, Run, Sweep
+from harness.whole import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -87,17 +88,13 @@ async def evaluate(server: Server, attempt: AttemptDir, sweep: Sweep, launch: in
         reason = failed or "it left no result"
         logger.warning("%s: %s could not be put to it: %s", server.run.key, _task(asked), reason)
         found = Evaluated(task=_task(asked), floor=floor, reason=reason)
-    write_json(_file(attempt), msgspec.to_builtins(found))
+    write_json(attempt.accuracy, msgspec.to_builtins(found))
 
 
 def evaluations_of(run: RunDir) -> list[Evaluated]:
     """What came of every start of a Run that was asked."""
-    files = [_file(attempt) for attempt in run.attempts()]
+    files = [attempt.accuracy for attempt in run.attempts()]
     return [msgspec.json.decode(file.read_bytes(), type=Evaluated) for file in files if file.exists()]
-
-
-def _file(attempt: AttemptDir) -> Path:
-    return attempt.path / "accuracy.json"
 
 
 def _python(asked: Evaluation) -> str:

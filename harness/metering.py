@@ -14,10 +14,11 @@ from harness.power.open import MAKERS
 from harness.power.records import Metering
 from harness.power.session import Session, metered
 from harness.power.taking import Elsewhere
-from harness.rundir import AttemptDir, PointDir, atomic
+from harness.rundir import AttemptDir, PointDir
 from harness.server import Server
 from harness.spec import Run
 from harness.surroundings import Surroundings
+from harness.whole import atomic
 
 
 @asynccontextmanager

@@ -13,7 +13,8 @@ import msgspec
 
 from harness.errors import ResultsError
 from harness.launch import processes
-from harness.rundir import AttemptDir, read_json, write_json
+from harness.rundir import AttemptDir
+from harness.whole import read_json, write_json
 
 
 class Now(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Where every file of a sweep lies, and how it gets there whole.
+"""Where every file of a sweep lies.
 
     results/<sweep>/
         sweep.lock.yaml                    what was asked, resolved
@@ -15,66 +15,20 @@ in a file: text and plain data go in, text and plain data come out.
 
 import difflib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LockMismatch, ResultsError
 from harness.hold import hold
+from harness.whole import atomic, clear_partial, read_json, write_json, write_text
 
-_PARTIAL = ".partial"
 _HELD = ".held"
 _POINT = re.compile(r"[cr](\d+(?:\.\d+)?)-l(\d+)")
 _ATTEMPT = re.compile(r"attempt-(\d+)")
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`; what is written there becomes `path` when the block ends well.
-
-    The bytes are on the disk before the rename, and the rename before this returns: after a power cut the file is
-    whole or absent. On an error nothing of it stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}{_PARTIAL}")
-    try:
-        yield partial
-        _sync(partial)
-        partial.rename(path)
-        with suppress(OSError):  # some network file systems can't sync a folder; the rename is atomic all the same
-            _sync(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file, atomically."""
-    with atomic(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write plain data, atomically; NaN and infinity are refused, for they are never a result."""
-    write_text(path, json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """Plain data as `write_json` wrote it.
-
-    Raises:
-        ResultsError: it is no JSON object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ResultsError(f"{path}: not JSON ({error}); delete the file and run again") from error
-    if not isinstance(value, dict):
-        raise ResultsError(f"{path}: not a JSON object; delete the file and run again")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +150,16 @@ class AttemptDir:
         """What the server reported of itself."""
         return self.path / "configuration.json"
 
+    @property
+    def answers(self) -> Path:
+        """What it answered to the fixed questions, before its load and after it, one time a line."""
+        return self.path / "answers.jsonl"
+
+    @property
+    def accuracy(self) -> Path:
+        """What came of the task of lm-eval that it was put to; failures included."""
+        return self.path / "accuracy.json"
+
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
@@ -280,8 +244,7 @@ class SweepDir:
             UserError: another harness is at work in the folder.
         """
         with hold(self.path / _HELD):
-            for partial in self.path.rglob(f".*{_PARTIAL}"):
-                partial.unlink(missing_ok=True)
+            clear_partial(self.path)
             yield
 
     @contextmanager
@@ -350,11 +313,3 @@ def _launch_then_load(path: Path) -> tuple[int, float]:
 def _number(pattern: re.Pattern[str], path: Path) -> int:
     match = pattern.fullmatch(path.name)
     return int(match[1]) if match else 0
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

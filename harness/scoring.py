@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import accuracy, checks, config, evaluation, ladder, metrics
+from harness import answers, checks, config, evaluation, ladder, metrics
 from harness.errors import ResultsError
 from harness.load import steady
 from harness.power import beside
@@ -19,9 +19,10 @@ from harness.power.records import Metering
 from harness.power.stream import Stream, read
 from harness.power.together import read_together
 from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
-from harness.rundir import AttemptDir, PointDir, SweepDir, read_json
+from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import read_meta, sample_batches
 from harness.spec import Point, Sweep, WindowSpec
+from harness.whole import read_json
 
 POWER_WINDOW_S = 60.0
 """Shortest window where power is read, if the cap allows it: what 0.1 s at an edge may hide is under 0.2 % of it."""
@@ -206,7 +207,7 @@ def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str
     for evaluated in evaluation.evaluations_of(results.run(point.run.key)):
         if evaluated.below:
             return evaluated.below
-    found = accuracy.agreement_of(results, point.run, attempt)
+    found = answers.agreement_of(results, point.run, attempt)
     if found is None or not found.differs:
         return None
     return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import accuracy, config, evaluation, ladder, load, prompts, status, virtual
+from harness import answers, config, evaluation, ladder, load, prompts, status, virtual
 from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
@@ -31,13 +31,14 @@ from harness.progress.grid import Cell
 from harness.progress.live import Progress
 from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
-from harness.rundir import PointDir, SweepDir, atomic, write_text
+from harness.rundir import PointDir, SweepDir
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_if_it_answers_differently, score_point, window_spec
 from harness.server import Server, serve
 from harness.settle import settle
 from harness.spec import Point, Run, Sweep
 from harness.surroundings import Surroundings
+from harness.whole import atomic, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +223,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
             if power is not None:
                 await power.served(processes_of(server, work.around))
                 await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
-            await accuracy.ask(server, attempt, "before", work.sweep)
+            await answers.ask(server, attempt, "before", work.sweep)
             stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
             while point := work.next_of(run, launch):
                 if work.around:
@@ -236,7 +237,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
                     break
             else:
                 await settle(server)
-                await accuracy.ask(server, attempt, "after", work.sweep)
+                await answers.ask(server, attempt, "after", work.sweep)
                 await evaluation.evaluate(server, attempt, work.sweep, launch)
                 score_if_it_answers_differently(work.sweep, work.results, measured, attempt)
     except ServerDied:

@@ -23,9 +23,10 @@ from harness.load import Measurement
 from harness.load.steady import StopRule
 from harness.metrics.requests import CUT_OFF
 from harness.records import ClientHealth
-from harness.rundir import AttemptDir, write_json
+from harness.rundir import AttemptDir
 from harness.scoring import Measured
 from harness.spec import Point, Run, Sweep
+from harness.whole import write_json
 
 NODE = "virtual"
 SLOWEST_S = 86_400.0

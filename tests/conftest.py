@@ -14,7 +14,8 @@ from hypothesis import settings
 
 from harness.power.stream import Device, Header, PowerSample, Reading, Stream
 from harness.records import Configuration, Estimate, PointResult
-from harness.rundir import SweepDir, write_json, write_text
+from harness.rundir import SweepDir
+from harness.whole import write_json, write_text
 
 # A property holds or not, however long a busy machine takes over an example.
 settings.register_profile("untimed", deadline=None)

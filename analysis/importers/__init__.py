@@ -19,7 +19,8 @@ from analysis.importers.read import Record, read_records
 from analysis.importers.report import Imported, ImportReport, Unusable, reasons
 from analysis.importers.row import Row
 from harness.errors import ResultsError, UserError
-from harness.rundir import SweepDir, atomic
+from harness.rundir import SweepDir
+from harness.whole import atomic
 
 __all__ = [
     "FORMATS",

@@ -24,11 +24,12 @@ from harness.launch.wrapping import Wrapping
 from harness.provenance import Provenance
 from harness.provenance.disclosure import Placeholders
 from harness.records import Configuration, EngineCounters
-from harness.rundir import AttemptDir, write_json
+from harness.rundir import AttemptDir
 from harness.server.command import KEY_VARIABLE, command, commands, record
 from harness.server.process import last_words, running
 from harness.server.ready import Candidate, served_models, until_ready
 from harness.spec import Run
+from harness.whole import write_json
 
 __all__ = ["KEY_VARIABLE", "Server", "serve"]
 

@@ -20,7 +20,7 @@ from harness import config
 from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
 from harness.power.taking import Elsewhere
-from harness.rundir import SweepDir, write_json
+from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.endings import ENDINGS, End, Tenure, TryDir
 from harness.slurm.job import LOOKS, Job, interruption, left_s, requeue, this_job
@@ -29,6 +29,7 @@ from harness.slurm.step import ServerStep
 from harness.slurm.submissions import submissions
 from harness.spec import Cluster, Point, Run, Sweep
 from harness.sweep import measure_part
+from harness.whole import write_json
 
 logger = logging.getLogger(__name__)
 

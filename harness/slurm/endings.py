@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.rundir import write_json
 from harness.slurm.job import Job
+from harness.whole import write_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from harness.errors import ClusterSilent, UserError
-from harness.rundir import SweepDir, read_json
+from harness.rundir import SweepDir
 from harness.slurm import queue
 from harness.slurm.endings import tries
 from harness.slurm.manifest import ClusterDir
+from harness.whole import read_json
 
 LOOK_S = 0.5
 ASK_S = 5.0

@@ -27,8 +27,9 @@ from harness import ladder
 from harness.errors import ResultsError, UserError
 from harness.plan import PlannedRun, plan
 from harness.plan.guess import Guess, total
-from harness.rundir import SweepDir, atomic
+from harness.rundir import SweepDir
 from harness.spec import Cluster, GpuNodes, Ladder, Point, Run, Sweep, expand
+from harness.whole import atomic
 
 SPARE = 1.25
 """Times the longest guess: a job that is cut off costs more than one that asks for too much."""

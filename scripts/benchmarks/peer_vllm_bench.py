@@ -39,9 +39,10 @@ from harness.metrics.requests import Requests
 from harness.paths import expand
 from harness.prompts import Prompt, PromptStream
 from harness.records import Samples, Window
-from harness.rundir import AttemptDir, write_json
+from harness.rundir import AttemptDir
 from harness.server import Server, serve
 from harness.spec import Point, Run, Sweep, WindowSpec
+from harness.whole import write_json
 
 OURS = "mtpbench"
 FIGURES = {"output_tok_s": "output tok/s", "tpot_ms": "median TPOT, ms"}

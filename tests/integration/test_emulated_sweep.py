@@ -67,7 +67,7 @@ BAD = {
     "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
 }
 RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady", "overloaded"}
-RAISED_BY_A_PAIR = {"accuracy_differs"}  # test_accuracy
+RAISED_BY_A_PAIR = {"accuracy_differs"}  # test_answers
 RAISED_BY_A_TASK = {"accuracy_unknown"}  # test_evaluation
 RAISED_BY_METERS = {
     *CODES,

@@ -16,10 +16,11 @@ from harness.emulator.profile import Profile
 from harness.emulator.study import closed_loop
 from harness.load.steady import StopRule
 from harness.records import ClientHealth, write_jsonl
-from harness.rundir import SweepDir, write_json
+from harness.rundir import SweepDir
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_point
 from harness.spec import EngineSpec, Gpu, Sweep, Vendor, WindowSpec, Workload, expand
+from harness.whole import write_json
 
 CONCURRENCIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 GPU = Gpu(name="gpu", label="GPU", vendor=Vendor.NVIDIA, arch="any", memory_gb=80, source="made up")

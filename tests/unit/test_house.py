@@ -11,11 +11,11 @@ ROOT = Path(__file__).parents[2]
 
 HARNESS = (
     {"errors", "units", "stats", "front", "paths", "arguments"},
-    {"spec", "records", "samplefile", "hold", "trace"},
+    {"spec", "records", "samplefile", "hold", "trace", "whole"},
     {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {
-        "accuracy",
+        "answers",
         "evaluation",
         "ladder",
         "load",
@@ -42,7 +42,19 @@ ANALYSIS = (
     {"prose", "tables", "plots", "published"},
     {"report", "answer"},
 )
-SEEN_BY_ANALYSIS = {"records", "metrics", "spec", "units", "errors", "stats", "front", "config", "rundir", "checks"}
+SEEN_BY_ANALYSIS = {
+    "records",
+    "metrics",
+    "spec",
+    "units",
+    "errors",
+    "stats",
+    "front",
+    "config",
+    "rundir",
+    "whole",
+    "checks",
+}
 THE_CLI_ALONE_KNOWS_BOTH = {"harness/cli.py"}
 ENTRY_OF_ITS_OWN_PROCESS = {
     "harness/emulator/server.py",

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from harness.errors import LockMismatch, ResultsError, UserError
-from harness.rundir import PointDir, SweepDir, atomic, write_json, write_text
+from harness.rundir import PointDir, SweepDir
+from harness.whole import atomic, write_json, write_text
 
 
 def done_point(sweep, key, folder, **row):
@@ -137,7 +138,8 @@ def test_half_written_files_of_a_killed_harness_go(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.rundir import SweepDir, write_json, write_text
+from harness.rundir import SweepDir
+from harness.whole import write_json, write_text
 sweep = SweepDir(Path(sys.argv[1]))
 with sweep.held():
     sweep.claim("name: crash\\n")

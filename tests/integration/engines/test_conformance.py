@@ -11,7 +11,7 @@ import pytest
 
 from harness.load import Measurement
 from harness.records import Samples
-from harness.rundir import read_json
+from harness.whole import read_json
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ import pytest
 
 from harness import config
 from harness.launch import processes
-from harness.rundir import SweepDir, read_json
+from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.endings import End, tries
 from harness.slurm.manifest import ClusterDir, Manner
 from harness.slurm.step import MARK
 from harness.slurm.submissions import Submission, submissions
 from harness.slurm.submit import Submitted, submit
+from harness.whole import read_json
 
 SCRIPTS = Path(__file__).parents[3] / "scripts" / "slurm_box"
 LIMIT_S = 240.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.power.stream import read
-from harness.rundir import read_json
+from harness.whole import read_json
 
 from .conftest import Submittable, until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.rundir import read_json
+from harness.whole import read_json
 
 from .conftest import until
 

@@ -10,12 +10,13 @@ import pytest
 
 from harness import config
 from harness.errors import ClusterSilent, UserError
-from harness.rundir import SweepDir, read_json
+from harness.rundir import SweepDir
 from harness.slurm import calls, queue
 from harness.slurm.logs import log_of, read
 from harness.slurm.submissions import active_elements
 from harness.slurm.watch import screen, watched
 from harness.sweep import run_sweep
+from harness.whole import read_json
 
 from .conftest import until
 

@@ -5,10 +5,11 @@ import os
 import pytest
 
 from harness import config
-from harness.rundir import SweepDir, read_json
+from harness.rundir import SweepDir
 from harness.slurm.manifest import ClusterDir
 from harness.slurm.submissions import submissions
 from harness.slurm.submit import submit
+from harness.whole import read_json
 
 from .conftest import idle, until
 

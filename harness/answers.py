@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -18,10 +17,11 @@ import numpy as np
 
 from harness.load.sse import EventStream
 from harness.records import write_jsonl
-from harness.rundir import AttemptDir, RunDir, SweepDir, atomic
+from harness.rundir import AttemptDir, RunDir, SweepDir
 from harness.server import Server
 from harness.spec import Run, Sampling, Sweep, Workload
 from harness.stats import t_quantile
+from harness.whole import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -109,14 +109,13 @@ async def ask(server: Server, attempt: AttemptDir, when: str, sweep: Sweep) -> N
         logger.warning("%s: its answers could not be had %s its load: %s", server.run.key, when, e)
         return
     given = [*read(attempt), Answers(when=when, answers=tuple(answers))]
-    with atomic(_file(attempt)) as partial_file:
+    with atomic(attempt.answers) as partial_file:
         write_jsonl(partial_file, given)
 
 
 def read(attempt: AttemptDir) -> list[Answers]:
     """What a start answered, first to last."""
-    file = _file(attempt)
-    lines = file.read_bytes().splitlines() if file.exists() else []
+    lines = attempt.answers.read_bytes().splitlines() if attempt.answers.exists() else []
     return [msgspec.json.decode(line, type=Answers) for line in lines]
 
 
@@ -136,10 +135,6 @@ def agreement(mtp: Sequence[Answers], off: Sequence[Answers]) -> Agreement | Non
     lost = own - with_off
     half = t_quantile(0.975, len(lost) - 1) * float(lost.std(ddof=1)) / len(lost) ** 0.5
     return Agreement(mtp=float(with_off.mean()), off=float(own.mean()), lost_lo=float(lost.mean()) - half)
-
-
-def _file(attempt: AttemptDir) -> Path:
-    return attempt.path / "answers.jsonl"
 
 
 def shared(one: Answers, other: Answers) -> list[float]:
