@@ -7,7 +7,7 @@ saves them before anything is computed, `metrics` scores a Window of them into a
 
 Imports point down only; a module may import those of lower floors, and of its own as long as nothing goes in a circle:
 
-    0  errors units stats front paths arguments
+    0  errors units stats front paths arguments termination
     1  spec records samplefile hold trace whole
     2  metrics engines corpus prompts arrivals launch emulator power
     3  config rundir provenance checks server

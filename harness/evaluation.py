@@ -11,6 +11,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,6 +57,17 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.task}: {', '.join(low)} of {self.questions} questions, floor {self.floor:g}" if low else None
 
 
+class _Questions(msgspec.Struct):
+    effective: int
+
+
+class _Said(msgspec.Struct, rename={"n_samples": "n-samples"}):
+    """The parts of lm-eval's file of results that are read."""
+
+    results: dict[str, dict[str, object]]
+    n_samples: dict[str, _Questions]
+
+
 async def see_that_it_can(sweep: Sweep) -> None:
     """Load the task once before any server starts: a missing data set must not cost hours of GPU.
 
@@ -75,26 +87,33 @@ async def see_that_it_can(sweep: Sweep) -> None:
 
 async def evaluate(server: Server, attempt: AttemptDir, sweep: Sweep, launch: int) -> None:
     """Put the task to a server and write what came of it, failures included."""
-    asked = sweep.accuracy
-    if asked is None or launch > 0 or server.run.mtp.forced_acceptance_length is not None:
+    asked = asked_of(sweep, server.run)
+    if asked is None or launch > 0:
         return
     floor, most = asked.floor_for(server.run.model), server.run.settings.max_running_requests
     users = min(max(sweep.concurrencies, default=most), most)
     with TemporaryDirectory() as folder:
         key = {"OPENAI_API_KEY": server.endpoint.api_key or "none"}
         failed = await _run(_python(asked), _arguments(server, asked, users, folder), asked, key)
-        found = _found(Path(folder), asked, floor) if failed is None else None
-    if found is None:
-        reason = failed or "it left no result"
-        logger.warning("%s: %s could not be put to it: %s", server.run.key, _task(asked), reason)
-        found = Evaluated(task=_task(asked), floor=floor, reason=reason)
+        found = (
+            found_in(Path(folder), _task(asked), floor)
+            if failed is None
+            else Evaluated(task=_task(asked), floor=floor, reason=failed)
+        )
+    if found.reason is not None:
+        logger.warning("%s: %s gives no score: %s", server.run.key, _task(asked), found.reason)
     write_json(attempt.accuracy, msgspec.to_builtins(found))
 
 
-def evaluations_of(run: RunDir) -> list[Evaluated]:
-    """What came of every start of a Run that was asked."""
-    files = [attempt.accuracy for attempt in run.attempts()]
-    return [msgspec.json.decode(file.read_bytes(), type=Evaluated) for file in files if file.exists()]
+def asked_of(sweep: Sweep, run: Run) -> Evaluation | None:
+    """The task that a Run is to be put to: forced acceptance writes other tokens on purpose."""
+    return sweep.accuracy if run.mtp.forced_acceptance_length is None else None
+
+
+def newest(run: RunDir) -> Evaluated | None:
+    """What came of the Run's last start that was asked; None where none was."""
+    files = [attempt.accuracy for attempt in run.attempts() if attempt.accuracy.exists()]
+    return msgspec.json.decode(files[-1].read_bytes(), type=Evaluated) if files else None
 
 
 def _python(asked: Evaluation) -> str:
@@ -166,12 +185,20 @@ async def _run(program: str, arguments: Sequence[str], asked: Evaluation, env: M
     return None if process.returncode == 0 else next((line for line in reversed(lines) if line.strip()), "no word")
 
 
-def _found(folder: Path, asked: Evaluation, floor: float) -> Evaluated | None:
-    for file in folder.rglob("results_*.json"):
-        said = json.loads(file.read_text(encoding="utf-8"))
-        results = said["results"][_task(asked)]
-        scores = {name: float(value) for name, value in results.items() if name.startswith("exact_match,")}
-        if scores:
-            questions = said["n-samples"][_task(asked)]["effective"]
-            return Evaluated(task=_task(asked), floor=floor, scores=scores, questions=questions)
-    return None
+def found_in(folder: Path, task: str, floor: float) -> Evaluated:
+    """What lm-eval's file of results says of a task; where it says nothing that is understood, why."""
+    found = partial(Evaluated, task=task, floor=floor)
+    file = next(folder.rglob("results_*.json"), None)
+    if file is None:
+        return found(reason="lm-eval left no results")
+    try:
+        # A figure that is no number is a word: refused where it is read, and nowhere else.
+        said = msgspec.convert(json.loads(file.read_bytes(), parse_constant=str), _Said)
+        results = said.results.get(task, {})
+        exact = {name: value for name, value in results.items() if name.startswith("exact_match,")}
+        scores = msgspec.convert(exact, dict[str, float])
+    except (ValueError, msgspec.ValidationError) as error:
+        return found(reason=f"lm-eval's results are not understood: {error}")
+    if not scores or task not in said.n_samples:
+        return found(reason="lm-eval's results have no exact match, or no number of questions")
+    return found(scores=scores, questions=said.n_samples[task].effective)

@@ -4,7 +4,7 @@ Everything that a row says comes from the point's folder, its run's attempt and 
 score` reproduces it with no server. Starts nothing, sends nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from harness.power.together import read_together
 from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
 from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import read_meta, sample_batches
-from harness.spec import Point, Sweep, WindowSpec
+from harness.spec import Point, Run, Sweep, WindowSpec
 from harness.whole import read_json
 
 POWER_WINDOW_S = 60.0
@@ -107,7 +107,7 @@ def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
         power=power,
         power_required=facts.power_required,
         answers_differ=_answers_differ(results, point, attempt),
-        answers_unknown=_answers_unknown(results, point),
+        answers_unknown=_answers_unknown(sweep, results, point),
     )
     result = PointResult(
         identity={
@@ -193,30 +193,55 @@ def _stream(path: Path) -> Stream | None:
     return read(path) if path.exists() else None
 
 
-def score_if_it_answers_differently(
-    sweep: Sweep, results: SweepDir, points: Sequence[Point], attempt: AttemptDir
-) -> None:
-    """Points whose server turns out, after its load, to answer otherwise than Off does; they are scored already."""
-    if points and (_answers_differ(results, points[0], attempt) or _answers_unknown(results, points[0])):
-        for point in points:
-            score_point(sweep, results, point)
-        results.rebuild()
+def score_answers_anew(sweep: Sweep, results: SweepDir, points: Iterable[Point]) -> bool:
+    """Score points again of whose answers other things are known now than when their rows were written.
+
+    Returns:
+        Whether a row was written; points.jsonl is left as it is.
+    """
+    stale = [point for point in points if _is_stale(sweep, results, point)]
+    for point in stale:
+        score_point(sweep, results, point)
+    return bool(stale)
+
+
+def _is_stale(sweep: Sweep, results: SweepDir, point: Point) -> bool:
+    run = results.run(point.run.key)
+    files = run.point(point.folder)
+    if not (files.done and files.measured):
+        return False
+    attempt = run.attempt(measured_facts(files).attempt)
+    said = read_json(files.point).get("details")
+    return not isinstance(said, dict) or (said.get("accuracy_differs"), said.get("accuracy_unknown")) != (
+        _answers_differ(results, point, attempt),
+        _answers_unknown(sweep, results, point),
+    )
 
 
 def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str | None:
-    for evaluated in evaluation.evaluations_of(results.run(point.run.key)):
-        if evaluated.below:
-            return evaluated.below
+    evaluated = evaluation.newest(results.run(point.run.key))
+    if evaluated is not None and evaluated.below:
+        return evaluated.below
     found = answers.agreement_of(results, point.run, attempt)
     if found is None or not found.differs:
         return None
     return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"
 
 
-def _answers_unknown(results: SweepDir, point: Point) -> str | None:
-    """Why a task that was asked for has no score."""
-    evaluated = evaluation.evaluations_of(results.run(point.run.key))
-    return next((f"{each.task}: {each.reason}" for each in evaluated if each.reason), None)
+def _answers_unknown(sweep: Sweep, results: SweepDir, point: Point) -> str | None:
+    """Why a task that was asked for has no score; None as well while one may still come."""
+    asked = evaluation.asked_of(sweep, point.run)
+    if asked is None:
+        return None
+    evaluated = evaluation.newest(results.run(point.run.key))
+    if evaluated is not None:
+        return evaluated.reason and f"{evaluated.task}: {evaluated.reason}"
+    return f"{asked.task}: was put to none of its servers" if _is_done(sweep, results, point.run) else None
+
+
+def _is_done(sweep: Sweep, results: SweepDir, run: Run) -> bool:
+    folders = [point.folder for point in ladder.points(sweep, results) if point.run.key == run.key]
+    return all(results.run(run.key).point(folder).done for folder in folders)
 
 
 def _configuration(attempt: AttemptDir) -> Configuration | None:

@@ -4,12 +4,9 @@ Resumes by what lies in the folder, saves raw samples before anything is compute
 dies: the point in flight is then a row that says so, the rest of the launch is measured on the next start.
 """
 
-import asyncio
 import logging
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -33,11 +30,12 @@ from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
 from harness.rundir import PointDir, SweepDir
 from harness.samplefile import write_samples
-from harness.scoring import Measured, score_if_it_answers_differently, score_point, window_spec
+from harness.scoring import Measured, score_answers_anew, score_point, window_spec
 from harness.server import Server, serve
 from harness.settle import settle
 from harness.spec import Point, Run, Sweep
 from harness.surroundings import Surroundings
+from harness.termination import terminated_is_cancelled
 from harness.whole import atomic, write_text
 
 logger = logging.getLogger(__name__)
@@ -101,12 +99,15 @@ async def run_sweep(
         All rows of the folder, those of earlier calls included.
 
     Raises:
-        UserError: the folder is in use or another sweep's, `only` matches nothing, or the speed can't be had.
+        UserError: the folder is in use or another sweep's, `only` matches nothing, or the speed or what `accuracy`
+            asks for can't be had.
         NoMeter: power is required and can't be read.
         ServerError: a server did not come up; what was measured before stays.
     """
     results = SweepDir(folder)
-    with results.held(), _terminated_is_cancelled():
+    if in_virtual_time:
+        virtual.refuse_task(sweep)
+    with results.held(), terminated_is_cancelled():
         results.claim(config.dump(sweep))
         await reap_leftovers(folder)
         if retry_invalid:
@@ -167,10 +168,12 @@ async def measure_part(
 async def _measure(work: _Work) -> None:
     """Measure until nothing is missing."""
     _score_leftovers(work)
+    _score_answers(work)
     if work.missing() and not work.in_virtual_time:
         await evaluation.see_that_it_can(work.sweep)
     while todo := work.missing():
         await _measure_launch(work, todo[0].run, todo[0].launch)
+        _score_answers(work)
 
 
 async def _measure_launch(work: _Work, run: Run, launch: int) -> None:
@@ -239,7 +242,6 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
                 await settle(server)
                 await answers.ask(server, attempt, "after", work.sweep)
                 await evaluation.evaluate(server, attempt, work.sweep, launch)
-                score_if_it_answers_differently(work.sweep, work.results, measured, attempt)
     except ServerDied:
         # Between two points nothing is lost; but a server that dies before its first point will do so again.
         if not measured:
@@ -319,6 +321,14 @@ def _score_leftovers(work: _Work) -> None:
             _score(work, point)
 
 
+def _score_answers(work: _Work) -> None:
+    """Mend rows that were written before it was known what came of their servers' answers."""
+    alone = work.around is None
+    points = ladder.points(work.sweep, work.results) if alone else work.asked()
+    if score_answers_anew(work.sweep, work.results, points) and alone:
+        work.results.rebuild()
+
+
 def _cells(folder: Path, asked: Sequence[Point]) -> list[tuple[Point, Cell]]:
     """Where the points stand that this call is about."""
     names = {(point.run.key, point.folder) for point in asked}
@@ -337,15 +347,3 @@ def _forget_invalid(results: SweepDir) -> None:
     for files in results.done():
         if files.row().get("invalid"):
             files.reset()
-
-
-@contextmanager
-def _terminated_is_cancelled() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does: the server is stopped and the folder stays whole."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)

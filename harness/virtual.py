@@ -79,6 +79,16 @@ def _backlog(seen: Observed) -> int:
     return int((seen.samples.error == CUT_OFF).sum())
 
 
+def refuse_task(sweep: Sweep) -> None:
+    """Stop where answers are to be looked at: in virtual time there are none.
+
+    Raises:
+        UserError: the sweep asks for a task of lm-eval.
+    """
+    if sweep.accuracy is not None:
+        raise UserError("--virtual: accuracy puts a task to a server; leave it out of the sweep")
+
+
 def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
     """A launch, with the files that a start leaves: its command, what it says of itself, where it ran.
 

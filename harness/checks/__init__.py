@@ -195,7 +195,7 @@ CHECKS: Mapping[str, Check] = {
             "accuracy_unknown",
             find.accuracy_unknown,
             "The task that accuracy asks for could not be put to the server: nothing shows that its answers are right; "
-            "see accuracy.json of the attempt.",
+            "see accuracy.json of the attempts; where there is none, delete a point of the first launch and run again.",
         ),
         _warning(
             "acceptance_high",

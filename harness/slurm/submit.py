@@ -28,6 +28,7 @@ from harness.slurm.asking import answer_options, array_option, element_options
 from harness.slurm.manifest import ClusterDir, Element, Manner, elements_of
 from harness.slurm.submissions import Submission, active_elements, note, submissions
 from harness.spec import Cluster, Sweep
+from harness.virtual import refuse_task
 
 TRIES = 3
 AS_PLANNED = Manner()
@@ -109,6 +110,8 @@ def commands(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_P
 
 
 def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, manner: Manner) -> list[Element]:
+    if manner.in_virtual_time:
+        refuse_task(sweep)
     elements = elements_of(sweep, cluster, manner)
     files.results.claim(config.dump(sweep))
     files.freeze(cluster, elements)

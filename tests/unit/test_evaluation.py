@@ -6,7 +6,7 @@ import pytest
 
 from harness import config
 from harness.errors import ConfigError
-from harness.evaluation import Evaluated
+from harness.evaluation import Evaluated, found_in
 from harness.spec import Evaluation
 
 SWEEP = Path("dsr1-fp8-b200-8k1k")
@@ -31,6 +31,50 @@ def test_every_score_must_reach_the_floor():
 
 def test_a_task_without_scores_is_below_nothing():
     assert Evaluated(task="gsm8k", floor=0.91, reason="no network").below is None
+
+
+RESULTS = """{
+"results": {"gsm8k": {"alias": "gsm8k", "exact_match,strict-match": 0.5, "exact_match_stderr,strict-match": "N/A"}},
+"n-samples": {"gsm8k": {"original": 1319, "effective": 8}}}"""
+
+
+def found(folder, text):
+    (folder / "model").mkdir()
+    (folder / "model" / "results_2026-07-01T00-00-00.json").write_text(text)
+    return found_in(folder, "gsm8k", 0.9)
+
+
+@pytest.mark.parametrize("stderr", ['"N/A"', "NaN", "0.1"])
+def test_results_of_lm_eval_are_read(tmp_path, stderr):
+    expected = Evaluated(task="gsm8k", floor=0.9, scores={"exact_match,strict-match": 0.5}, questions=8)
+
+    assert expected == found(tmp_path, RESULTS.replace('"N/A"', stderr))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not understood"),
+        ("[]", "not understood: Expected `object`"),
+        ("{}", "not understood: Object missing required field `results`"),
+        (RESULTS.replace('"n-samples"', '"samples"'), "missing required field `n-samples`"),
+        (RESULTS.replace('"effective"', '"used"'), "missing required field `effective`"),
+        (RESULTS.replace('"gsm8k": {', '"gsm8k_cot": {'), "no exact match"),
+        (RESULTS.replace('"gsm8k": {"original"', '"gsm8k_cot": {"original"'), "no number of questions"),
+        (RESULTS.replace("exact_match,", "acc,"), "no exact match"),
+        (RESULTS.replace("0.5", '"N/A"'), "Expected `float`, got `str`"),
+        (RESULTS.replace("0.5", "NaN"), "Expected `float`, got `str`"),
+    ],
+)
+def test_results_that_are_not_as_foreseen_are_a_reason(tmp_path, text, said):
+    lacking = found(tmp_path, text)
+
+    assert ({}, None) == (lacking.scores, lacking.questions)
+    assert said in lacking.reason
+
+
+def test_no_results_are_a_reason(tmp_path):
+    assert "lm-eval left no results" == found_in(tmp_path, "gsm8k", 0.9).reason
 
 
 def test_a_model_has_its_own_floor_and_a_sweep_may_set_another():

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 HARNESS = (
-    {"errors", "units", "stats", "front", "paths", "arguments"},
+    {"errors", "units", "stats", "front", "paths", "arguments", "termination"},
     {"spec", "records", "samplefile", "hold", "trace", "whole"},
     {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},

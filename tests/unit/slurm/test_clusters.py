@@ -8,7 +8,8 @@ from harness import config
 from harness.errors import ConfigError, UserError
 from harness.slurm.asking import answer_options, array_option, element_options
 from harness.slurm.manifest import Manner, elements_of
-from harness.spec import AnswerJob, Cluster, Container, EngineSpec, GpuNodes, Ladder
+from harness.slurm.submit import commands
+from harness.spec import AnswerJob, Cluster, Container, EngineSpec, Evaluation, GpuNodes, Ladder
 
 SWEEP = Path("sweeps/x.yaml")
 FOLDER = Path("/shared/results/x")
@@ -106,6 +107,13 @@ def test_a_gpu_that_the_site_lacks_is_named(sweep):
 
     with pytest.raises(UserError, match="cluster site: gpus has no h100; there are b200"):
         elements_of(sweep, cluster, Manner())
+
+
+def test_virtual_time_has_no_answers_to_look_at(sweep, tmp_path):
+    asked = sweep.model_copy(update={"accuracy": Evaluation()})
+
+    with pytest.raises(UserError, match=r"--virtual: accuracy puts a task to a server"):
+        commands(asked, tmp_path, cluster_with(), Manner(in_virtual_time=True))
 
 
 def test_an_image_needs_a_site_with_containers(sweep):
