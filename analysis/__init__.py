@@ -5,6 +5,7 @@ Reads results, ours or public ones; starts nothing and measures nothing. Of `har
 (what a verdict on a point means).
 
     0  importers    other tools' files -> rows
+       topology     how a deployment's GPUs are used
     1  rows         results/ -> typed rows, and what can't be used
     2  pairs        what a question, an arm, a level, a pair is
        facts rates  what is known of a GPU; $ per hour and kW, by day and tier

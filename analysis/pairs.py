@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from analysis.rows import Load, Row, Topology
+from analysis.rows import Load, Row
+from analysis.topology import Topology
 
 View = Literal["matched", "best-of-topologies"]
 MATCHED: View = "matched"

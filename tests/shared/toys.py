@@ -1,5 +1,6 @@
-"""What sweeps of tests run on: a model of no size and a machine of no speed."""
+"""What sweeps of tests run on: a model of no size, a machine of no speed, and an engine that has one speed."""
 
+from harness.emulator.profile import Profile
 from harness.spec import Gpu, Model, Vendor
 
 MODEL = Model(
@@ -14,3 +15,13 @@ MODEL = Model(
     source="made up",
 )
 CPU = Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="any", memory_gb=8, source="made up")
+STEP = Profile(
+    name="toy",
+    fixed_s=0.01,
+    per_position_s=0.0,
+    per_context_token_s=0.0,
+    per_prefill_token_s=0.0,
+    per_draft_s=0.0,
+    source="made up",
+)
+"""A step takes 10 ms however many sequences it has: a server that answers as fast with every seat taken."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toys import STEP
 
 from harness import config
 from harness.arrivals import schedule_s
 from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
-from harness.emulator.profile import Profile
 from harness.emulator.study import EPOCH_NS, closed_loop
 from harness.errors import UserError
 from harness.load import Measurement
@@ -22,16 +22,7 @@ HEALTH = ClientHealth(busy=0.5, lateness_p50_s=0.001, lateness_p99_s=0.002, late
 
 
 def measured():
-    cost = Profile(
-        name="any",
-        fixed_s=0.01,
-        per_position_s=0,
-        per_context_token_s=0,
-        per_prefill_token_s=0,
-        per_draft_s=0,
-        source="made up",
-    )
-    seen = closed_loop(cost, concurrency=2, isl=8, osl=5, duration_s=2.0)
+    seen = closed_loop(STEP, concurrency=2, isl=8, osl=5, duration_s=2.0)
     return Measurement(
         samples=seen.samples,
         counters=seen.counters,

@@ -32,7 +32,7 @@ HARNESS = (
     {"cli"},
 )
 ANALYSIS = (
-    {"importers"},
+    {"importers", "topology"},
     {"rows"},
     {"pairs", "facts", "rates"},
     {"pairing", "diff", "evidence", "curve", "recorded"},

@@ -5,7 +5,8 @@ import pytest
 
 from analysis.curve import curve, overlap
 from analysis.pairs import BEST, MATCHED, Level
-from analysis.rows import Load, Row, Topology
+from analysis.rows import Load, Row
+from analysis.topology import Topology
 
 
 def level(concurrency, x, y, *, tp=8, **more):

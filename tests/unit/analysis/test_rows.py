@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from analysis.rows import Topology, load
+from analysis.rows import load
+from analysis.topology import Topology
 from harness.errors import ResultsError
 
 

@@ -5,27 +5,18 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from toys import STEP
 
 from harness import metrics
 from harness.arrivals import due_s
 from harness.checks import judge
-from harness.emulator.profile import Limits, Profile
+from harness.emulator.profile import Limits
 from harness.emulator.study import open_loop
 from harness.load.steady import StopRule, find
 from harness.metrics import METRICS
 from harness.records import PER_REQUEST, NoWindow, Samples
 from harness.spec import Arrivals, WindowSpec
 
-STEP = Profile(
-    name="p",
-    fixed_s=0.01,
-    per_position_s=0.0,
-    per_context_token_s=0.0,
-    per_prefill_token_s=0.0,
-    per_draft_s=0.0,
-    source="a test",
-)
-"""A step takes 10 ms however many sequences it has: a server that answers as fast with every seat taken."""
 OSL = 10
 LIFE_S = OSL * STEP.fixed_s
 SPEC = WindowSpec(min_s=10.0, max_s=60.0)
