@@ -169,3 +169,39 @@ async def test_a_bug_in_what_follows_a_request_is_not_swallowed(server, client):
             for _ in range(1000):
                 await asyncio.sleep(0.005)
                 transport.check()
+
+
+def chunk(tokens: int) -> bytes:
+    usage = b'{"prompt_tokens": 3, "completion_tokens": %d}' % tokens
+    event = b'data: {"choices": [{"index": 0, "text": "x", "finish_reason": null}], "usage": %b}\n\n' % usage
+    return b"%x\r\n%b\r\n" % (len(event), event)
+
+
+async def test_what_can_be_read_is_read_before_the_next_requests_leave(until):
+    writers = []
+
+    async def accept(reader, writer):
+        await reader.readuntil(b"}")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(1))
+        writers.append(writer)
+
+    def ended(_):
+        second.write(chunk(3))  # comes while the next request leaves
+
+    ending, going_on = Recording(job()), Recording(job())
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, KernelClient(url, {}, stall_s=10) as client:
+        for recording in (ending, going_on):
+            client.start(recording, ended)
+            await until(lambda: recording.tokens == 1)  # noqa: B023
+        first, second = writers
+        first.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+        second.write(chunk(2))
+        await until(lambda: going_on.tokens == 3)
+        reads = client.reads()
+        for writer in writers:
+            writer.close()
+
+    assert 0 == reads.several
+    assert 3 == len(set(going_on.sample(0).chunk_ns.tolist()))
