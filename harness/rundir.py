@@ -27,6 +27,7 @@ from harness.hold import hold
 from harness.whole import atomic, clear_partial, read_json, write_json, write_text
 
 _HELD = ".held"
+_LAUNCHES = re.compile(r"^launches: (\d+)$", re.MULTILINE)
 _POINT = re.compile(r"[cr](\d+(?:\.\d+)?)-l(\d+)")
 _ATTEMPT = re.compile(r"attempt-(\d+)")
 
@@ -270,7 +271,7 @@ class SweepDir:
         return self.lock
 
     def claim(self, lock: str) -> None:
-        """Make the folder this sweep's, or make sure that it is.
+        """Make the folder this sweep's, or make sure that it is; more launches of the same sweep are welcome.
 
         Args:
             lock: text of sweep.lock.yaml.
@@ -282,11 +283,14 @@ class SweepDir:
             write_text(self.lock, lock)
             return
         there = self.lock.read_text(encoding="utf-8")
-        if there != lock:
+        if there == lock:
+            return
+        if not _adds_launches(there, lock):
             raise LockMismatch(
                 f"{self.path}: holds the results of another sweep; choose another folder with -o, or undo this "
                 f"difference (- there, + asked):\n{_difference(there, lock)}"
             )
+        write_text(self.lock, lock)
 
     def rebuild(self) -> list[dict[str, object]]:
         """Write points.jsonl anew from every point.json, in a fixed order, and give its rows.
@@ -298,6 +302,14 @@ class SweepDir:
         with atomic(self.rows) as partial, partial.open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
         return rows
+
+
+def _adds_launches(there: str, asked: str) -> bool:
+    """Whether one lock is the other with a larger number of launches."""
+    before, after = _LAUNCHES.search(there), _LAUNCHES.search(asked)
+    if before is None or after is None:
+        return False
+    return int(before[1]) < int(after[1]) and there == asked[: after.start()] + before[0] + asked[after.end() :]
 
 
 def _difference(there: str, asked: str) -> str:

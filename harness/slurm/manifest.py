@@ -158,18 +158,21 @@ class ClusterDir:
             return []
         return [msgspec.json.decode(line, type=Element) for line in self.manifest.read_bytes().splitlines()]
 
-    def freeze(self, cluster: Cluster, elements: Sequence[Element]) -> None:
-        """Write down site and elements; what is asked of Slurm may change from one submission to the next.
+    def refuse_another_cut(self, elements: Sequence[Element]) -> None:
+        """Elements that were submitted before must be the first of these.
 
         Raises:
-            UserError: other elements were submitted before.
+            UserError: they are others.
         """
         frozen = [element.work for element in self.elements()]
-        if frozen and frozen != [element.work for element in elements]:
+        if frozen != [element.work for element in elements[: len(frozen)]]:
             raise UserError(
-                f"{self.manifest}: another cut of the sweep was submitted before, by another version of mtpbench; "
-                "choose another folder with -o"
+                f"{self.manifest}: another cut of the sweep was submitted before, by another version of mtpbench or "
+                "with other launches of an adaptive ladder; choose another folder with -o"
             )
+
+    def freeze(self, cluster: Cluster, elements: Sequence[Element]) -> None:
+        """Write down site and elements; what is asked of Slurm may change from one submission to the next."""
         with atomic(self.cluster) as partial:
             partial.write_text(cluster.model_dump_json(indent=1) + "\n")
         with atomic(self.manifest) as partial:

@@ -105,6 +105,25 @@ def test_the_same_sweep_may_claim_its_folder_again(tmp_path):
     assert "name: a\n" == sweep.lock.read_text()
 
 
+def test_more_launches_of_the_same_sweep_are_added(tmp_path):
+    sweep = SweepDir(tmp_path)
+    for launches in (2, 3, 12):
+        sweep.claim(f"name: a\nlaunches: {launches}\ntp: 1\n")
+
+    assert "name: a\nlaunches: 12\ntp: 1\n" == sweep.lock.read_text()
+
+
+@pytest.mark.parametrize("asked", ["launches: 2\ntp: 1\n", "launches: 4\ntp: 8\n", "tp: 1\n"])
+def test_fewer_launches_and_what_differs_besides_are_refused(tmp_path, asked):
+    sweep = SweepDir(tmp_path)
+    sweep.claim("launches: 3\ntp: 1\n")
+
+    with pytest.raises(LockMismatch):
+        sweep.claim(asked)
+
+    assert "launches: 3\ntp: 1\n" == sweep.lock.read_text()
+
+
 def test_another_sweep_is_refused_with_the_difference(tmp_path):
     sweep = SweepDir(tmp_path)
     sweep.claim("name: a\ntp: 1\n")

@@ -40,6 +40,15 @@ async def test_a_second_call_measures_nothing_again(tmp_path):
     assert first == await rows_of(tmp_path, sweep)
 
 
+async def test_launches_are_added_to_those_that_are_there(tmp_path):
+    sweep = config.load(SWEEP)
+    first = await run_sweep(sweep, tmp_path, in_virtual_time=True)
+    all_rows = await run_sweep(sweep.model_copy(update={"launches": 2}), tmp_path, in_virtual_time=True)
+
+    assert 2 * len(first) == len(all_rows)
+    assert first == [row for row in all_rows if row["launch"] == 0]
+
+
 async def test_a_real_engine_has_no_virtual_time(tmp_path):
     with pytest.raises(UserError, match="vllm is a real engine; add --engine emulator"):
         await run_sweep(config.load(Path("quickstart")), tmp_path, in_virtual_time=True)

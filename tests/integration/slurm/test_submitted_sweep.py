@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,20 @@ def test_only_what_is_missing_is_submitted_again(sweep):
     assert 2 == one.points()
 
 
+def test_launches_are_added_to_a_sweep_that_is_done(sweep):
+    one = sweep(mtp="[off]")
+    one.submit()
+    [kept] = one.finished().files.results.done()
+    measured = kept.requests.stat().st_mtime_ns
+    one = replace(one, launches=2)
+    submitted = one.submit()
+    one.finished()
+
+    assert [(1,)] == [array.elements for array in submitted.arrays]
+    assert [0, 1] == [row["launch"] for row in one.rows()]
+    assert measured == kept.requests.stat().st_mtime_ns
+
+
 def test_what_is_in_the_queue_is_not_submitted_twice(sweep):
     one = sweep(mtp="[off]", launches=2, more=", extra: [--hold]")
     first = one.submit()
@@ -117,6 +132,16 @@ def test_a_ladder_adds_the_points_on_a_cluster_that_it_adds_here(sweep, tmp_path
     assert measured(point.row() for point in SweepDir(here).done()) == measured(one.rows())
     assert len(one.rows()) > 2 * 2 * 3, "points were added to the three steps"
     assert "done" == queue.stands(one.files.results.path)[0].state
+
+
+def test_an_open_loop_is_measured_on_a_cluster_too(sweep):
+    one = sweep(rate="[20, 40]", window_s=2, speed="")
+    one.submit()
+    rows = one.finished().rows()
+
+    assert [(0, 20), (0, 40), (3, 20), (3, 40)] == sorted((row["draft_tokens"], row["rate"]) for row in rows)
+    assert {("poisson", None)} == {(row["arrivals"], row["concurrency"]) for row in rows}
+    assert (one.folder / "results" / "comparison.md").exists()
 
 
 @pytest.mark.parametrize(
