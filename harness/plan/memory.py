@@ -1,6 +1,7 @@
 """Whether a server fits: what weights and KV cache need against what its GPUs have, in GB (1e9 bytes)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.spec import Run
 
@@ -14,8 +15,8 @@ class Memory:
 
     Attributes:
         weights_gb: once for each data-parallel rank; of a mixture of experts once, since ranks share the experts.
-        kv_gb: of all requests that may run at once, each at its full length, at bf16; state that does not grow with
-            the length is kept once more for every draft token.
+        kv_gb: of all requests that may run at once, each at its full length, at bf16 or, where the engine is told
+            so, fp8; state that does not grow with the length is kept once more for every draft token.
         there_gb: what the engine may take.
         reason: why one of them is None.
     """
@@ -40,7 +41,7 @@ def memory(run: Run) -> Memory:
     """What a Run's server needs, by the facts of its model and GPU."""
     model, settings = run.model, run.settings
     weights = model.weight_gb.get(run.precision)
-    kv = model.kv_bytes_per_token
+    kv = model.kv_bytes_per_token and model.kv_bytes_per_token * _kv_share(run)
     state = model.state_bytes_per_request * (1 + run.mtp.draft_tokens)
     missing = [
         *([f"{model.name} has no weight_gb.{run.precision}"] if weights is None else []),
@@ -52,3 +53,9 @@ def memory(run: Run) -> Memory:
         there_gb=run.gpu.memory_gb * run.parallel.gpus * (settings.memory_fraction or DEFAULT_FRACTION),
         reason="; ".join(missing) or None,
     )
+
+
+def _kv_share(run: Run) -> float:
+    """Of the KV cache's size at bf16, by the option that vLLM and SGLang both call so."""
+    words = [word for argument in run.engine.args for word in argument.split("=", 1)]
+    return 0.5 if ("--kv-cache-dtype", "fp8") in ((option, value[:3]) for option, value in pairwise(words)) else 1.0

@@ -176,6 +176,22 @@ def test_memory_counts_weights_once_a_rank_and_every_running_request_in_full():
     assert found.fits is False
 
 
+@pytest.mark.parametrize(
+    ("args", "share"),
+    [
+        (("--kv-cache-dtype=fp8_e4m3",), 0.5),
+        (("--kv-cache-dtype", "fp8"), 0.5),
+        (("--kv-cache-dtype", "auto"), 1),
+        (("--quantization", "fp8"), 1),
+    ],
+)
+def test_a_cache_in_fp8_is_half_as_large(args, share):
+    told = sweep_with(engine=EngineSpec(name="vllm", image="vllm/vllm-openai", args=args))
+    plain, found = (memory(sweep.all_runs()[0]).kv_gb for sweep in (sweep_with(), told))
+
+    assert share * plain == found
+
+
 def test_ranks_of_a_mixture_share_its_experts():
     assert 690 == memory(sweep_with(tp=1, dp=8).all_runs()[0]).weights_gb
 
