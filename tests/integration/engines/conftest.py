@@ -19,13 +19,14 @@ from harness.prompts import PromptStream
 from harness.records import Configuration, EngineCounters
 from harness.rundir import AttemptDir
 from harness.server import Server, serve
-from harness.spec import EngineSpec, Mtp, Point, Run, Workload
+from harness.spec import Arrivals, EngineSpec, Mtp, Point, Run, Workload
 
 SWEEPS = Path(__file__).parents[3] / "configs" / "sweeps"
 WORKLOAD = Workload(name="w", isl=64, osl=40)
 FORCED = 2.2
 OSL = 96
 USERS = 4
+OPEN = {"rate": 4.0, "arrivals": Arrivals()}
 DEATH_LIMIT_S = 120.0
 
 
@@ -108,6 +109,7 @@ class Arm:
         streams: the events of a few completions of a chat turn.
         before, after: counters around them.
         settled: counters around the drained load.
+        opened: a drained load in open loop.
         died: the load through the server's death; None for one that was stopped as usual.
         left: processes of it that run on.
     """
@@ -125,6 +127,7 @@ class Arm:
     stream: PromptStream
     drained: load.Measurement
     settled: tuple[EngineCounters, EngineCounters]
+    opened: load.Measurement
     cut: load.Measurement
     files: AttemptDir
     died: load.Measurement | None
@@ -145,10 +148,13 @@ class Arms:
         return self.off, self.mtp
 
 
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(t, id=t.name, marks=getattr(pytest.mark, t.name) if t.venv else ()) for t in TENANTS],
-)
+def marks(tenant: Tenant) -> list[pytest.MarkDecorator]:
+    """All tests of an engine ask the servers that one process has started."""
+    engine = [getattr(pytest.mark, tenant.name)] if tenant.venv else []
+    return [*engine, pytest.mark.xdist_group(tenant.name)]
+
+
+@pytest.fixture(scope="session", params=[pytest.param(t, id=t.name, marks=marks(t)) for t in TENANTS])
 def arms(request, tmp_path_factory) -> Arms:
     tenant = request.param
     if tenant.venv:
@@ -171,6 +177,7 @@ async def observe(run: Run, files: AttemptDir, kill: str | None) -> Arm:
         before = await idle(server)
         drained = await measure(server, stream, After(40), drain=True)
         settled = (before, await idle(server))
+        opened = await measure(server, stream, After(12), drain=True, **OPEN)
         cut = await measure(server, stream, After(12))
         await idle(server)
         died = await killed_under_load(server, stream, kill) if kill else None
@@ -182,6 +189,7 @@ async def observe(run: Run, files: AttemptDir, kill: str | None) -> Arm:
         stream=stream,
         drained=drained,
         settled=settled,
+        opened=opened,
         cut=cut,
         files=files,
         died=died,
@@ -219,8 +227,9 @@ class After:
         return len(finished) >= self.requests
 
 
-async def measure(server: Server, stream: PromptStream, stop, *, drain: bool = False) -> load.Measurement:
-    point = Point(run=server.run, workload=WORKLOAD, concurrency=USERS, launch=0)
+async def measure(server: Server, stream: PromptStream, stop, *, drain: bool = False, **asked) -> load.Measurement:
+    """In closed loop with a few users, or as asked."""
+    point = Point(run=server.run, workload=WORKLOAD, launch=0, **(asked or {"concurrency": USERS}))
     eos_ids = frozenset(server.run.model.eos_token_ids)
     async with asyncio.timeout(DEATH_LIMIT_S):
         return await load.measure(

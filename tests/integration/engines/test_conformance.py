@@ -165,6 +165,23 @@ def test_both_arms_get_the_same_prompts_in_the_same_order(arms):
     assert walks[0][:shorter] == walks[1][:shorter]
 
 
+def test_in_open_loop_both_arms_are_sent_one_schedule_and_every_token_comes(arms):
+    dues = []
+    for arm in arms.both:
+        samples = arm.opened.samples
+        order = np.argsort(samples.index)
+        dues.append((np.diff(samples.due_ns[order]) / 1e9).round(6).tolist())
+
+        assert {""} == set(samples.error)
+        assert list(range(len(samples))) == samples.index[order].tolist()
+        assert (samples.sent_ns >= samples.due_ns).all()
+        assert received(arm.opened) == 40 * len(samples)
+    shorter = min(map(len, dues))
+
+    assert shorter >= 11
+    assert dues[0][:shorter] == dues[1][:shorter]
+
+
 def test_under_mtp_a_chunk_is_several_tokens_and_off_it_hardly_is(arms):
     off, mtp = (Tokens(arm.drained.samples).per_chunk for arm in arms.both)
 
