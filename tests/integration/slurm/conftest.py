@@ -37,9 +37,9 @@ tp: {tp}
 mtp: {mtp}
 acceptance: 2.5
 workload: 32x32
-concurrency: {concurrency}
+{load}
 launches: {launches}
-window: {{min_s: {window_s}, max_s: {window_s}}}
+window: {{min_s: {window_s}, max_s: {longest_s}}}
 idle_power_s: 4
 demo: true
 """
@@ -91,6 +91,7 @@ class Submittable:
     partition: str = ""
     mtp: str = "[off, 3]"
     concurrency: str = "[2]"
+    rate: str = ""
     launches: int = 1
     tp: int = 1
     window_s: float = 0.3
@@ -106,7 +107,9 @@ class Submittable:
     @property
     def sweep_file(self) -> Path:
         path = self.folder / "sweep.yaml"
-        path.write_text(SWEEP.format(**vars(self)))
+        # Room for a start-up transient that is long on a busy machine.
+        load = f"rate: {self.rate}" if self.rate else f"concurrency: {self.concurrency}"
+        path.write_text(SWEEP.format(**vars(self), load=load, longest_s=3 * self.window_s))
         return path
 
     @property
