@@ -30,9 +30,9 @@ from harness.records import Reads
 
 _CONNECT_S = 30.0
 _WATCH_S = 1.0
-_GATHER_S = 0.0003  # far less than a token takes, so that no two chunks of a stream wait together
+_GATHER_S = 0.0001  # far less than a token takes, so that no two chunks of a stream wait together
 _GATHER_NS = int(_GATHER_S * 1e9)
-_TURNS = 8  # requests sent between two rounds of reads: under a millisecond
+_TURNS = 64  # requests sent between two rounds of reads: a few milliseconds
 
 
 class KernelClient:
