@@ -17,6 +17,15 @@ SMALL_OVERLAP = 0.25
 """Share of the shorter curve, in ln interactivity, that the overlap must have to speak for the pair."""
 
 
+STAMPED = {
+    "emulated": "an emulator answered, not a GPU",
+    "demo": "measured for show, too short to judge",
+    "cpu-plugin": "vLLM on a CPU, patched by a plugin: no GPU's speed, nor to set beside another engine's",
+    "cpu-standin-kernels": "SGLang on a CPU, kernels replaced: no GPU's speed, nor to set beside another engine's",
+}
+"""What a stamp on a row means for who reads the pair."""
+
+
 class Flag(NamedTuple):
     """Something that a reader must know before he believes a number.
 
@@ -63,10 +72,7 @@ def of_pair(pair: Pair, diff: Diff, signs: Evidence, recorded: LaunchSpread | No
             flags.append(
                 Flag("routing-not-representative", "forced acceptance repeats tokens: which experts work is not real")
             )
-    if pair.question.emulated:
-        flags.append(Flag("emulated", "an emulator answered, not a GPU"))
-    if pair.question.demo:
-        flags.append(Flag("demo", "measured for show, too short to judge"))
+    flags += [Flag(stamp, STAMPED[stamp]) for stamp in stamps_of(pair) if stamp in STAMPED]
     if any(row.attached for row in (*pair.off.rows, *pair.mtp.rows)):
         flags.append(Flag("attached", "a server was started elsewhere: only what it reports of itself is known"))
     flags += [Flag("far-in-time", f"last measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)]

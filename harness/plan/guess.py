@@ -12,6 +12,7 @@ from harness.config import load_file
 from harness.emulator.expected import Load, expected
 from harness.emulator.profile import Profile
 from harness.emulator.roofline import SHARE_OF_PEAK, fitted_file, roofline, why_unknown
+from harness.load.steady import FEWEST_BLOCKS, GAPS_A_BLOCK
 from harness.spec import Point, Run, Sweep
 from harness.units import number
 
@@ -26,12 +27,6 @@ LOAD_GB_S = (8.0, 0.5)
 
 CAPTURE_S = (10.0, 240.0)
 """Compilation and graph capture, where there are graphs."""
-
-REQUESTS_A_WINDOW = 10
-"""A Window is at least so many request times long."""
-
-GAPS_A_WINDOW = 30
-"""And so many mean gaps between requests, in open loop."""
 
 REQUESTS_AROUND = (2, 4)
 """Request times before the Window (transient, then a whole request in every slot) and after it."""
@@ -185,8 +180,8 @@ def _ends_of(values: Sequence[float]) -> str:
 
 def point_s(request: Guess, sweep: Sweep, rate: float | None = None) -> Guess:
     """One point from its first request to its last, seconds; in open loop at `rate` requests a second."""
-    shortest_s = max(sweep.window.min_s, GAPS_A_WINDOW / rate if rate is not None else 0.0)
-    window = (request * REQUESTS_A_WINDOW).at_least(shortest_s).at_most(sweep.window.max_s)
+    shortest_s = max(sweep.window.min_s, FEWEST_BLOCKS * GAPS_A_BLOCK / rate if rate is not None else 0.0)
+    window = (request * FEWEST_BLOCKS).at_least(shortest_s).at_most(sweep.window.max_s)
     if sweep.target_half_width_pct is not None:  # goes on until it is precise enough, or to the cap
         window = window.with_(Guess(0.0, sweep.window.max_s), max)
     return window + request.with_(Guess(*REQUESTS_AROUND), lambda one, requests: one * requests)

@@ -163,6 +163,14 @@ def test_a_target_beyond_an_arm_is_clamped_and_has_no_ratio(synthetic, compariso
     assert "clamped" in codes(comparison)
 
 
+def test_a_stamp_that_bars_engines_from_comparison_is_explained(synthetic, comparison_of):
+    found = comparison_of(synthetic.Sweep(stamps=("cpu-plugin",)))
+
+    [said] = [flag.text for flag in found.flags if flag.code == "cpu-plugin"]
+
+    assert said.endswith("nor to set beside another engine's")
+
+
 def test_ttft_that_differs_much_is_flagged(synthetic, comparison_of):
     comparison = comparison_of(synthetic.Sweep(), at=(60.0, 95.0))
 
