@@ -6,8 +6,8 @@ is read before users' next requests leave, which for many that end together take
 on Linux; everything else is `aiohttp_client`.
 
 All sockets lie in one epoll set of our own, and the event loop watches that set: it pays for a wake-up once, however
-many sockets are ready. Where wake-ups follow one another closely, a moment's wait makes it more sockets: waking costs
-more than a read, and stamps do not suffer.
+many sockets are ready. Where chunks follow one another closely, a moment's wait makes it more sockets: waking costs more
+than a read, and stamps do not suffer.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ from harness.records import Reads
 _CONNECT_S = 30.0
 _WATCH_S = 1.0
 _GATHER_S = 0.0001  # far less than a token takes, so that no two chunks of a stream wait together
-_GATHER_NS = int(_GATHER_S * 1e9)
+_CLOSE_NS = _GATHER_S * 1e9 / 2  # between two chunks: the wait brings two or more
+_SMOOTH = 1 / 16
 _TURNS = 64  # requests sent between two rounds of reads: a few milliseconds
 
 
@@ -53,7 +54,8 @@ class KernelClient:
         self._connections: dict[int, Connection] = {}
         self._idle: list[Connection] = []
         self._dialling: set[asyncio.Task[None]] = set()
-        self._read_ns = 0
+        self._read_ns = monotonic_ns()
+        self._gap_ns = 1e9  # between two chunks, of late
         self._done: dict[Connection, None] = {}
         self._turning = False
         self._bug: BaseException | None = None
@@ -103,9 +105,10 @@ class KernelClient:
     def _ready(self) -> None:
         """Some sockets are readable, or have room again."""
         try:
-            if monotonic_ns() - self._read_ns < _GATHER_NS and not self._done:
+            if self._gap_ns < _CLOSE_NS and not self._done:
                 time.sleep(_GATHER_S)
-            for fd, events in self._epoll.poll(0):
+            ready = self._epoll.poll(0)
+            for fd, events in ready:
                 connection = self._connections[fd]
                 if connection in self._done:
                     continue
@@ -120,7 +123,9 @@ class KernelClient:
             if self._done and not self._turning:
                 self._turning = True
                 self._loop.call_soon(self._turn_some)
-            self._read_ns = monotonic_ns()
+            now_ns = monotonic_ns()
+            self._gap_ns += _SMOOTH * ((now_ns - self._read_ns) / max(len(ready), 1) - self._gap_ns)
+            self._read_ns = now_ns
         except BaseException as bug:  # as `_noted`, which would cost more than a read
             self._bug = self._bug or bug
             raise

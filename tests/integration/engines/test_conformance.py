@@ -170,7 +170,7 @@ def test_in_open_loop_both_arms_are_sent_one_schedule_and_every_token_comes(arms
     for arm in arms.both:
         samples = arm.opened.samples
         order = np.argsort(samples.index)
-        dues.append((np.diff(samples.due_ns[order]) / 1e9).round(6).tolist())
+        dues.append(np.diff(samples.due_ns[order]).tolist())
 
         assert {""} == set(samples.error)
         assert list(range(len(samples))) == samples.index[order].tolist()
@@ -179,7 +179,7 @@ def test_in_open_loop_both_arms_are_sent_one_schedule_and_every_token_comes(arms
     shorter = min(map(len, dues))
 
     assert shorter >= 11
-    assert dues[0][:shorter] == dues[1][:shorter]
+    assert dues[0][:shorter] == pytest.approx(dues[1][:shorter], abs=2)
 
 
 def test_under_mtp_a_chunk_is_several_tokens_and_off_it_hardly_is(arms):
