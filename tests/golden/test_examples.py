@@ -16,7 +16,10 @@ from harness.scoring import rescore
 
 RESULTS = Path(__file__).parents[2] / "results"
 EXAMPLES = sorted(path.parent for path in (RESULTS / "examples").glob("*/points.jsonl"))
+TWO_ENGINES = RESULTS / "examples" / "two-engines"
+CROSSOVERS = [RESULTS / "examples" / f"crossover-{name}-cpu" for name in ("sglang", "vllm-fp32")]
 PAGES = [
+    TWO_ENGINES / "page.html",
     RESULTS / "published" / "page.html",
     RESULTS / "published" / "as-published.html",
     *(
@@ -76,7 +79,17 @@ def test_no_folder_of_the_machine_and_no_key_is_in_a_committed_run(example):
 
 
 def test_there_are_examples():
-    assert {"crossover-vllm-cpu", "tiny-vllm-cpu"} == {path.name for path in EXAMPLES}
+    expected = {"crossover-sglang-cpu", "crossover-vllm-cpu", "crossover-vllm-fp32-cpu", "tiny-vllm-cpu"}
+
+    assert expected == {path.name for path in EXAMPLES}
+
+
+def test_two_engines_stand_side_by_side_and_are_never_one_pair():
+    text, _ = compare_text(CROSSOVERS, output_format="md")
+    pairs = json.loads((TWO_ENGINES / "comparison.json").read_text())["pairs"]
+
+    assert (TWO_ENGINES / "comparison.md").read_text() == text
+    assert ["sglang", "sglang", "vllm", "vllm"] == sorted(pair["key"].split("/")[4] for pair in pairs)
 
 
 def test_at_one_user_chunks_hold_what_the_counters_say_was_accepted():
