@@ -6,8 +6,8 @@ is read before users' next requests leave, which for many that end together take
 on Linux; everything else is `aiohttp_client`.
 
 All sockets lie in one epoll set of our own, and the event loop watches that set: it pays for a wake-up once, however
-many sockets are ready. Where chunks follow one another closely, a moment's wait makes it more sockets: waking costs more
-than a read, and stamps do not suffer.
+many sockets are ready. Where chunks follow one another closely, a moment's wait makes it more sockets: waking costs
+more than a read, and stamps do not suffer.
 """
 
 import asyncio
