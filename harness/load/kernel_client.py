@@ -32,7 +32,7 @@ _CONNECT_S = 30.0
 _WATCH_S = 1.0
 _GATHER_S = 0.0001  # far less than a token takes, so that no two chunks of a stream wait together
 _CLOSE_NS = _GATHER_S * 1e9 / 2  # between two chunks: the wait brings two or more
-_SMOOTH = 1 / 16
+_SMOOTH = 1 / 16  # share of the newest round in what is known of that
 _TURNS = 64  # requests sent between two rounds of reads: a few milliseconds
 
 

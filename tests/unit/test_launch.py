@@ -166,7 +166,8 @@ from pathlib import Path
 from harness import launch
 from harness.launch import leftovers
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
+signal.signal(signal.SIGINT, signal.default_int_handler)  # and in the background of a shell
 
 async def main():
     log = Path(sys.argv[1])

@@ -148,13 +148,10 @@ class Arms:
         return self.off, self.mtp
 
 
-def marks(tenant: Tenant) -> list[pytest.MarkDecorator]:
-    """All tests of an engine ask the servers that one process has started."""
-    engine = [getattr(pytest.mark, tenant.name)] if tenant.venv else []
-    return [*engine, pytest.mark.xdist_group(tenant.name)]
-
-
-@pytest.fixture(scope="session", params=[pytest.param(t, id=t.name, marks=marks(t)) for t in TENANTS])
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(t, id=t.name, marks=getattr(pytest.mark, t.name) if t.venv else ()) for t in TENANTS],
+)
 def arms(request, tmp_path_factory) -> Arms:
     tenant = request.param
     if tenant.venv:
