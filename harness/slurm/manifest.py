@@ -92,10 +92,10 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
         """What is asked of Slurm: elements of one shape go into one array."""
         return (self.gpu, self.nodes, self.gpus_per_node, self.time_min, self.notice_s)
 
-    @property
-    def work(self) -> tuple[object, ...]:
-        """What may not change once the sweep is submitted."""
-        return (self.number, self.pair, self.launch, self.points)
+    def continues(self, before: "Element") -> bool:
+        """Whether it is the element that was submitted before, to which launches may have been added."""
+        same = (self.number, self.pair, self.launch) == (before.number, before.pair, before.launch)
+        return same and self.points[: len(before.points)] == before.points
 
     def of(self, sweep: Sweep, results: SweepDir) -> list[Point]:
         """Its points, whole, in the order of measuring; rows may have added to them."""
@@ -158,21 +158,18 @@ class ClusterDir:
             return []
         return [msgspec.json.decode(line, type=Element) for line in self.manifest.read_bytes().splitlines()]
 
-    def refuse_another_cut(self, elements: Sequence[Element]) -> None:
-        """Elements that were submitted before must be the first of these.
+    def freeze(self, cluster: Cluster, elements: Sequence[Element]) -> None:
+        """Write down site and elements; what is asked of Slurm may change from one submission to the next.
 
         Raises:
-            UserError: they are others.
+            UserError: other elements were submitted before.
         """
-        frozen = [element.work for element in self.elements()]
-        if frozen != [element.work for element in elements[: len(frozen)]]:
+        before = self.elements()
+        if len(elements) < len(before) or not all(map(Element.continues, elements, before)):
             raise UserError(
-                f"{self.manifest}: another cut of the sweep was submitted before, by another version of mtpbench or "
-                "with other launches of an adaptive ladder; choose another folder with -o"
+                f"{self.manifest}: another cut of the sweep was submitted before, by another version of mtpbench; "
+                "choose another folder with -o"
             )
-
-    def freeze(self, cluster: Cluster, elements: Sequence[Element]) -> None:
-        """Write down site and elements; what is asked of Slurm may change from one submission to the next."""
         with atomic(self.cluster) as partial:
             partial.write_text(cluster.model_dump_json(indent=1) + "\n")
         with atomic(self.manifest) as partial:

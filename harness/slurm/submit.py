@@ -113,7 +113,6 @@ def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, manner: Manner) -
     if manner.in_virtual_time:
         refuse_task(sweep)
     elements = elements_of(sweep, cluster, manner)
-    files.refuse_another_cut(elements)
     files.results.claim(config.dump(sweep))
     files.freeze(cluster, elements)
     return elements

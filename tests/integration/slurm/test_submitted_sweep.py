@@ -82,18 +82,21 @@ def test_only_what_is_missing_is_submitted_again(sweep):
     assert 2 == one.points()
 
 
-def test_launches_are_added_to_a_sweep_that_is_done(sweep):
-    one = sweep(mtp="[off]")
-    one.submit()
-    [kept] = one.finished().files.results.done()
-    measured = kept.requests.stat().st_mtime_ns
+@pytest.mark.parametrize(
+    ("concurrency", "again"), [("[2]", 1), ("{from: 1, to: 2, targets: [249]}", 0)], ids=["steps", "adaptive ladder"]
+)
+def test_launches_are_added_to_a_sweep_that_is_done(sweep, concurrency, again):
+    one = sweep(concurrency=concurrency, window_s=8, speed="")
+    one.submit(in_virtual_time=True)
+    kept = {done.requests: done.requests.stat().st_mtime_ns for done in one.finished().files.results.done()}
     one = replace(one, launches=2)
-    submitted = one.submit()
+    submitted = one.submit(in_virtual_time=True)
     one.finished()
 
-    assert [(1,)] == [array.elements for array in submitted.arrays]
-    assert [0, 1] == [row["launch"] for row in one.rows()]
-    assert measured == kept.requests.stat().st_mtime_ns
+    assert [(again,)] == [array.elements for array in submitted.arrays]
+    assert 0 < 2 * len(kept) == one.points()
+    assert {0, 1} == {row["launch"] for row in one.rows()}
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
 
 def test_what_is_in_the_queue_is_not_submitted_twice(sweep):
