@@ -5,6 +5,7 @@ Knows nothing of sweeps. What Slurm does not say is unknown: `ClusterSilent`, ne
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -102,6 +103,8 @@ def said_once(*command: str, env: Mapping[str, str] | None = None) -> str:
         raise ClusterError(f"no {command[0]} on PATH: go to a machine that can submit to the cluster") from error
     except subprocess.TimeoutExpired as error:
         raise ClusterSilent(f"{command[0]}: no answer from Slurm in {LIMIT_S:.0f} s") from error
+    if ran.returncode < 0:  # squeue dies of SIGPIPE where the controller closes the connection that it writes to
+        raise ClusterSilent(f"{command[0]}: died of {signal.Signals(-ran.returncode).name} before Slurm answered")
     if ran.returncode:
         words = " ".join(ran.stderr.split()) or f"exit status {ran.returncode}"
         raise (ClusterSilent if _BUSY.search(words) else ClusterError)(f"{command[0]}: {words}")

@@ -30,6 +30,17 @@ def test_a_busy_slurm_is_asked_again(program, tmp_path):
     assert "good\n" == calls.said(program(busy_once))
 
 
+def test_a_program_that_died_of_a_signal_is_asked_again(program, tmp_path):
+    dies_once = f"[ $(wc -l < {tmp_path}/called) -gt 1 ] && echo good && exit 0; kill -PIPE $$"
+
+    assert "good\n" == calls.said(program(dies_once))
+
+
+def test_a_program_that_dies_each_time_gives_no_answer(program):
+    with pytest.raises(ClusterSilent, match="died of SIGPIPE"):
+        calls.said_once(program("kill -PIPE $$"))
+
+
 def test_a_refusal_is_asked_once(program, tmp_path):
     with pytest.raises(ClusterError, match="invalid partition"):
         calls.said(program("echo 'sbatch: error: invalid partition specified: x' >&2; exit 1"))
