@@ -67,6 +67,11 @@ class Level:
         found = self.mean("held_concurrency") if self.load.arrivals else None
         return self.load.amount if found is None else found
 
+    @property
+    def repeats(self) -> bool:
+        """Whether one server start made several of the rows, as far as they can tell."""
+        return len({row.launch_id for row in self.rows}) < len(self.rows)
+
     def mean(self, name: str) -> float | None:
         """Mean of a metric over the launches; None when any launch lacks it."""
         values = [row.number(name) for row in self.rows]
@@ -107,9 +112,10 @@ class Side:
 
     @property
     def launches(self) -> int:
-        """Server starts behind the level with the fewest; windows of one attached server are one."""
-        fewest = min(len(level.rows) for level in self.levels)
-        return 1 if any(row.attached for row in self.rows) else fewest
+        """Server starts behind the level with the fewest; where windows of one server are among them, one."""
+        if any(row.attached for row in self.rows) or any(level.repeats for level in self.levels):
+            return 1
+        return min(len(level.rows) for level in self.levels)
 
     @property
     def days(self) -> tuple[str, ...]:

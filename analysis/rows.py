@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from analysis import importers
-from analysis.importers import ours
+from analysis.importers import bench, ours
 from analysis.importers.report import REASONS
 from analysis.topology import Topology
 from harness.errors import ResultsError
@@ -194,6 +194,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def launch_id(self) -> tuple[str, ...]:
         """Names the server start that made the row, as well as the row can tell; the same at every load."""
+        if self.origin in bench.ORIGINS:
+            return (str(self.launch),)
         if self.imported:
             return (self.day or self.source, self.run or "", str(self.launch))
         return (self.folder or "", self.sweep or "", f"{self.launch:06d}")
@@ -336,7 +338,9 @@ def _unfit(row: Row) -> str | None:
 
 
 def _measurement(row: Row) -> tuple[object, ...]:
-    """Equal for two copies of one measurement; figures that were printed with fewer digits still meet."""
-    x, y = row.number(X) or 0.0, row.number(Y) or 0.0
-    place = () if row.imported else (*row.launch_id[1:], row.started)
-    return (row.run_key, row.workload, row.isl, row.osl, row.load, f"{x:.5e}", f"{y:.5e}", *place)
+    """Equal for two copies of one measurement: scored twice, or of figures that were printed with fewer digits."""
+    if row.started and not row.imported:
+        known = (*row.launch_id[1:], row.started)
+    else:
+        known = tuple(f"{row.number(name) or 0.0:.5e}" for name in (X, Y))
+    return (row.run_key, row.workload, row.isl, row.osl, row.load, *known)

@@ -2,7 +2,8 @@
 
 Neither file knows the GPU, and vLLM's knows nothing of the server at all. `vllm bench serve --metadata gpu=h200 gpus=8`
 writes what is missing into the file; `mtpbench import --set gpu=h200` adds it afterwards. Of a vLLM file the engine is
-taken to be vLLM unless one of these says otherwise; nothing else is guessed.
+taken to be vLLM unless one of these says otherwise; nothing else is guessed. Nor does a file say which start of its
+server it measured: all are taken for one start, unless each start is given a number, `--set launch=1`.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from typing import Any
 
 from analysis.importers.fields import Fields, UnusableRow
 from analysis.importers.row import Row, clean_model, new_row
+
+VLLM, SGLANG = "vllm-bench", "sglang-bench"
+ORIGINS = frozenset((VLLM, SGLANG))
 
 FACTS = (
     "gpu",
@@ -26,6 +30,7 @@ FACTS = (
     "dp",
     "isl",
     "osl",
+    "launch",
 )
 """What a user may say of a file: the columns that it can leave out."""
 
@@ -57,15 +62,17 @@ def vllm_row(record: Mapping[str, Any]) -> Row:
     elif draft_tokens is None:
         # A server without speculation exposes no such counters, and neither does one that the client could not ask.
         draft_tokens, warnings = 0, ["arm_assumed"]
+    gpus, tp, pp, dp = _gpus(fields)
     deployment = Deployment(
-        origin="vllm-bench",
+        origin=VLLM,
         engine=fields.text("engine") or "vllm",
         engine_version=fields.text("engine_version"),
         model=fields.needed_text("model", "model_id"),
         draft_tokens=draft_tokens,
-        tp=fields.count("tp") or _needed_gpus(fields),
-        dp=fields.count("dp") or 1,
-        gpus=_needed_gpus(fields),
+        tp=tp,
+        pp=pp,
+        dp=dp,
+        gpus=gpus,
         precision=fields.text("precision"),
         acceptance_length=fields.number("spec_decode_acceptance_length"),
     )
@@ -87,21 +94,19 @@ def sglang_row(record: Mapping[str, Any]) -> Row:
         if acceptance_length is not None or fields.text("speculative_algorithm"):
             raise UnusableRow("speculation was on, but draft_tokens is missing; give --set draft_tokens=...")
         draft_tokens, warnings = 0, [] if server else ["arm_assumed"]
-    tp, pp, dp = (
-        fields.count(name, short) or 1 for name, short in (("tp_size", "tp"), ("pp_size", "pp"), ("dp_size", "dp"))
-    )
     inside = bool(fields.flag("enable_dp_attention"))  # then the dp ranks lie inside the tp group
+    gpus, tp, pp, dp = _gpus(fields, dp_inside=inside)
     deployment = Deployment(
-        origin="sglang-bench",
+        origin=SGLANG,
         engine="sglang",
         engine_version=fields.text("engine_version", "version"),
         model=fields.needed_text("model", "model_path", "served_model_name"),
         draft_tokens=draft_tokens,
         tp=tp,
         pp=pp,
-        dp=1 if inside else dp,
+        dp=dp,
         dp_attention=inside,
-        gpus=fields.count("gpus") or (tp * pp * (1 if inside else dp) if "tp_size" in server else _needed_gpus(fields)),
+        gpus=gpus,
         precision=fields.text("precision", "quantization"),
         acceptance_length=acceptance_length,
     )
@@ -156,7 +161,11 @@ def _row(fields: Fields, server: Deployment, started: str | None, warnings: list
         metrics=_metrics(fields, server),
         invalid=_verdicts(fields),
         warnings=warnings,
-        extra={"date": started[:10] if started else None, "itl_over_tpot": _itl_over_tpot(fields)},
+        extra={
+            "date": started[:10] if started else None,
+            "itl_over_tpot": _itl_over_tpot(fields),
+            "launch": fields.count("launch") or 0,
+        },
     )
 
 
@@ -205,10 +214,20 @@ def _mean_length(fields: Fields, name: str) -> int:
     return max(1, round(fields.positive(name) / fields.positive_count("completed")))
 
 
-def _needed_gpus(fields: Fields) -> int:
-    if fields.count("gpus", "tp"):
-        return fields.positive_count("gpus", "tp")
-    raise UnusableRow(_asking("gpus", "8"))
+def _gpus(fields: Fields, *, dp_inside: bool = False) -> tuple[int, int, int, int]:
+    """GPUs, tp, pp and dp of the server. What is said of them must agree; tp alone may follow from the others.
+
+    Data-parallel ranks that lie inside the tp group take no GPUs of their own, and count as one.
+    """
+    gpus, tp = fields.count("gpus"), fields.count("tp_size", "tp")
+    pp = fields.count("pp_size", "pp") or 1
+    dp = 1 if dp_inside else fields.count("dp_size", "dp") or 1
+    if not gpus and not tp:
+        raise UnusableRow(_asking("gpus", "8"))
+    tp = tp or (gpus or 0) // (pp * dp)
+    if gpus and gpus != tp * pp * dp:
+        raise UnusableRow(f"gpus is {gpus}, but tp {tp} x pp {pp} x dp {dp} make {tp * pp * dp}: one of them is wrong")
+    return tp * pp * dp, tp, pp, dp
 
 
 def _needed(text: str | None, name: str, example: str) -> str:

@@ -1,11 +1,13 @@
 """Who is compared with whom."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
+from analysis.importers import bench
 from analysis.pairing import find
-from analysis.rows import Table
+from analysis.rows import Table, table
 
 
 def keys(table):
@@ -102,3 +104,32 @@ def test_the_best_view_holds_every_topology(synthetic, table_of):
     assert [4, 8] == [topology.tp for topology in asked.best.off.topologies]
     assert not asked.best.balanced
     assert asked.searched
+
+
+def test_files_of_a_bench_client_are_launches_only_where_each_start_was_given_a_number(tmp_path):
+    def launches(numbered: bool) -> int:
+        rows = []
+        for mtp, launch, users in itertools.product((False, True), range(3), (1, 8, 32)):
+            drafts = {"draft_tokens": "3" if mtp else "0"}
+            facts = {"gpu": "h100", "precision": "fp8", "tp": "8"} | ({"launch": str(launch)} if numbered else {})
+            speed = 1 + launch / 100 + mtp
+            rows.append(bench.vllm_row(bench_file(users, speed) | facts | drafts))
+        (asked,), _ = find(table([(row, None) for row in rows]))
+        (pair,) = asked.matched
+        return min(pair.mtp.launches, pair.off.launches)
+
+    assert (1, 3) == (launches(numbered=False), launches(numbered=True))
+
+
+def bench_file(users: int, speed: float) -> dict[str, object]:
+    """What `vllm bench serve` saves of one concurrency."""
+    return {
+        "model_id": "mimo-163m",
+        "max_concurrency": users,
+        "duration": 10.0 / speed,
+        "completed": 40 * users,
+        "total_input_tokens": 40960 * users,
+        "total_output_tokens": 40960 * users,
+        "total_token_throughput": 1.0,
+        "median_tpot_ms": (10.0 + users) / speed,
+    }

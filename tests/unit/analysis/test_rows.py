@@ -48,6 +48,19 @@ def test_a_copy_of_a_results_folder_adds_no_launches(synthetic, tmp_path):
     assert 24 == len(table.unusable)
 
 
+def test_a_copy_that_was_scored_again_adds_no_launches(synthetic, tmp_path):
+    sweep = synthetic.Sweep()
+    rescored = sweep.rows()
+    for row in rescored:
+        row["total_tok_s_gpu"] *= 1.0001
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "points.jsonl").write_text(sweep.lines(rescored))
+
+    table = load([sweep.write(tmp_path / "one"), tmp_path / "copy"])
+
+    assert (24, 24) == (len(table.rows), len(table.unusable))
+
+
 def test_an_invalid_row_is_kept_with_its_reasons(synthetic, tmp_path):
     table = edited(synthetic.Sweep(), tmp_path, lambda rows: rows[5].update(invalid=["not_steady", "server_died"]))
 

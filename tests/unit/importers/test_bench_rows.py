@@ -121,6 +121,35 @@ def test_points_that_no_number_of_users_held_are_refused(change, said):
         vllm(**change)
 
 
+@pytest.mark.parametrize(
+    ("facts", "gpus"),
+    [
+        ({"gpus": None, "tp": "8", "dp": "2"}, 16),
+        ({"gpus": None, "tp": "8", "pp": "2"}, 16),
+        ({"gpus": "16", "dp": "2"}, 16),
+        ({"gpus": "16", "tp": "4", "pp": "2", "dp": "2"}, 16),
+    ],
+)
+def test_all_gpus_of_all_ranks_share_the_tokens(facts, gpus):
+    row = vllm(**facts)
+
+    assert (gpus, 6144.0 / gpus) == (row["gpus"], row["total_tok_s_gpu"])
+    assert gpus == row["tp"] * row["pp"] * row["dp"]
+
+
+@pytest.mark.parametrize("facts", [{"gpus": "8", "tp": "8", "dp": "2"}, {"gpus": "9", "pp": "2"}])
+def test_gpus_that_the_ranks_contradict_are_refused(facts):
+    with pytest.raises(UnusableRow, match="one of them is wrong"):
+        vllm(**facts)
+
+
+def test_sglang_ranks_that_a_user_tells_count_as_those_of_the_file():
+    bare = SGLANG | FACTS | {"server_info": None, "accept_length": None, "model": "x", "tp": "8", "dp": "2"}
+
+    assert 16 == bench.sglang_row(bare)["gpus"]
+    assert 8 == bench.sglang_row(bare | {"enable_dp_attention": True})["gpus"]
+
+
 def test_failed_requests_make_a_row_invalid():
     assert ["failed_requests"] == vllm(failed=1)["invalid"]
     assert ["failed_requests"] == vllm(failed=None, completed=39, num_prompts=40)["invalid"]
