@@ -1,5 +1,6 @@
 """The page in a real browser, opened from disk: what a reader does, and what a file can't do to him."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -285,3 +286,44 @@ async def test_without_scripts_the_verdicts_are_there(tab, written, golden):
     await tab.ask("Emulation.setScriptExecutionDisabled", value=False)
 
     assert "MTP is better: every interval lies above no difference." in await tab.text("noscript")
+
+
+async def test_a_tile_says_what_is_missing_and_not_that_a_speed_is_out_of_reach(opened):
+    await opened.choose("#metric", "energy_j_per_tok_output")
+    unmeasured = await opened.texts("#tiles .tile .small:nth-child(3)")
+    await opened.choose("#metric", "total_tok_s_gpu")
+    await opened.type("#targets-body input", "130")
+    [clamped, *_] = await opened.texts("#tiles .tile .small:nth-child(3)")
+
+    assert not [text for text in unmeasured if "reach" in text]
+    assert "an arm does not reach this speed" == clamped.strip()
+
+
+async def test_values_at_an_arms_end_are_marked_wherever_they_stand(opened):
+    await opened.type("#targets-body input", "130")
+
+    heads = await opened.texts("#details th")
+    assert "MTP at 130" in heads
+    assert [head for head in heads if head.startswith("Off at") and head.endswith(": its end")]
+
+
+async def test_joules_of_two_kinds_of_meter_are_not_divided(tab, written, tmp_path):
+    measured = [json.loads(line) for line in (GOLDEN / "points.jsonl").read_text().splitlines()]
+    for row in measured:
+        row |= {"power_scope": "gpu-board" if row["draft_tokens"] == 0 else "gpu-module", "energy_j_per_tok": 2.0}
+    (tmp_path / "points.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in measured))
+
+    await tab.open(written(page(compare_paths([tmp_path]))), "#metric=energy_j_per_tok")
+
+    assert {"–"} == {cells[3] for cells in await rows(tab)}  # noqa: RUF001
+    assert (
+        "the arms' power was measured of different things" in (await tab.texts("#tiles .tile .small:nth-child(3)"))[0]
+    )
+
+
+async def test_the_index_shows_a_speed_that_both_arms_reach(tab, written):
+    report = page(compare_paths([CROSSOVER], Options(at=(15.0, 400.0, 500.0))))
+
+    await tab.open(written(report))
+
+    assert not [text for text in await tab.texts("#index-table .entry b") if "no common speed" in text]

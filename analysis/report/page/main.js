@@ -55,7 +55,7 @@
         ? `95 % interval ${words.between(ratio.lo, ratio.hi)}`
         : ratio
           ? "no interval known"
-          : "an arm does not reach this speed";
+          : words.whyNoRatio(pair, metric, target);
     const of = (side, name) => (side ? `${name} ${words.number(side.value)}` : `${name} ${words.MISSING}`);
     return el(
       "div",

@@ -259,11 +259,11 @@ const panels = (() => {
   }
 
   function entry(pair) {
-    const middle = pair.targets[Math.floor(pair.targets.length / 2)];
     const metric = state.data.metrics.find((each) => each.name === reading.TOTAL);
-    const found = middle === undefined ? null : reading.target(pair, middle, metric, pair.rates);
-    const ratio =
-      found && found.ratio ? `${words.number(found.ratio.value)} at ${words.plain(middle)}` : "no common speed";
+    const compared = pair.targets.map((at) => reading.target(pair, at, metric, pair.rates)).filter((each) => each.ratio);
+    const middle = compared[Math.floor(compared.length / 2)];
+    const none = reading.overlap(pair) ? "both arms at none of the speeds" : "no common speed";
+    const ratio = middle ? `${words.number(middle.ratio.value)} at ${words.plain(middle.at)}` : none;
     return el(
       "a",
       {

@@ -7,6 +7,8 @@ const reading = (() => {
   const TOTAL = "total_tok_s_gpu",
     OUTPUT = "output_tok_s_gpu";
   const MEASURED_POWER = ["energy_j_per_tok_output", "tok_s_mw_measured"];
+  /** Whether a metric comes from a power meter, so that two arms' values are of one thing only where their scope is one. */
+  const isMetered = (name) => MEASURED_POWER.includes(name) || name.startsWith("energy_") || name.startsWith("power_");
   const UNITS = {
     cost: (rate, rates) => (rates.usd * 1e6) / (3600 * rate),
     per_mw: (rate, rates) => (rate * 1000) / rates.kw,
@@ -161,7 +163,7 @@ const reading = (() => {
 
   /** MTP over Off in one throughput or in measured power. */
   function ratio(mtp, off, name) {
-    if (apart(mtp, off) || (MEASURED_POWER.includes(name) && !oneScope(mtp.arm, off.arm))) return null;
+    if (apart(mtp, off) || (isMetered(name) && !oneScope(mtp.arm, off.arm))) return null;
     const values = [known(mtp.columns[name]), known(off.columns[name])];
     if (values.includes(null)) return null;
     const value = values[0] / values[1];
@@ -225,7 +227,7 @@ const reading = (() => {
   }
 
   function shownRatio(metric, mtp, off, base) {
-    if (apart(mtp, off) || (MEASURED_POWER.includes(metric.of) && !base && !asPublished(mtp.arm))) return null;
+    if (apart(mtp, off) || (isMetered(metric.of) && !base && !asPublished(mtp.arm))) return null;
     const value = mtp.value / off.value;
     if (!base || base.lo === null || !hasInterval(metric))
       return { value, lo: null, hi: null, interpolation: base ? base.interpolation : null };

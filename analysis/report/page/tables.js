@@ -118,7 +118,11 @@ const tables = (() => {
       ["mtp", "off"].map((arm) => (target[arm] && target[arm].gpus.join("/")) || words.MISSING),
     );
     if (gpus.some((text) => text !== words.MISSING)) lines.push(["GPUs of the deployments around it", ...gpus]);
-    const head = found.flatMap((target) => ["MTP", "Off"].map((arm) => `${arm} at ${words.plain(target.at)}`));
+    const place = ({ at }, side) => (side && side.clamped ? `${words.number(side.x)}: its end` : words.plain(at));
+    const head = found.flatMap((target) => [
+      `MTP at ${place(target, target.mtp)}`,
+      `Off at ${place(target, target.off)}`,
+    ]);
     show(
       "details",
       table("Everything at these speeds", ["", ...head], lines, {

@@ -58,6 +58,14 @@ const words = (() => {
     return "the rows have none";
   }
 
+  /** Why a target has no ratio, in words; of one that has a ratio, nothing. */
+  function whyNoRatio(pair, metric, { mtp, off, ratio }) {
+    if (ratio) return "";
+    if (!mtp || !off || mtp.clamped || off.clamped) return "an arm does not reach this speed";
+    if (mtp.value === null || off.value === null) return whyMissing(pair, metric);
+    return "the arms' power was measured of different things";
+  }
+
   /** `A, B (reason); C (another)`. */
   function missing(pair, metrics) {
     const byReason = new Map();
@@ -87,5 +95,6 @@ const words = (() => {
     title,
     arm,
     whyMissing,
+    whyNoRatio,
   };
 })();
