@@ -4,6 +4,7 @@ Results go to stdout, progress and log to stderr. Heavy imports wait for the ver
 answers at once.
 """
 
+import errno
 import logging
 import sys
 from collections.abc import Coroutine
@@ -14,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from harness.arguments import EngineName, Results, SweepFile
-from harness.errors import MtpbenchError, PointsInvalid
+from harness.errors import MachineUnfit, MtpbenchError, PointsInvalid
 from harness.slurm.verbs import verbs as cluster_verbs
 
 T = TypeVar("T")
@@ -321,3 +322,16 @@ def main() -> None:
     except MtpbenchError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _OF_FILES:
+            raise
+        logging.getLogger(__name__).info("where it happened", exc_info=True)
+        print(f"{error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        sys.exit(MachineUnfit.exit_code)
+
+
+_OF_FILES = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+}
+"""Errors of a disk, a folder or its rights, which are no bug of mtpbench; --verbose says where they came up."""

@@ -26,9 +26,12 @@ def hold(path: Path, *, shared: bool = False) -> Iterator[None]:
         shared: beside others that share it; a holder who does not share keeps them all out.
 
     Raises:
-        UserError: somebody else holds it.
+        UserError: somebody else holds it, or its folder can't be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: no folder can be made there ({error.strerror}): choose another") from error
     with path.open("a+", encoding="utf-8") as file:
         _lock(file, path, shared=shared)
         file.truncate(0)

@@ -91,7 +91,9 @@ class PointDir:
     def reset(self) -> None:
         """Forget the point, so that it is measured again; point.json goes first."""
         self.point.unlink(missing_ok=True)
-        if self.path.exists():
+        if self.path.is_symlink():  # kept on another disk
+            self.path.unlink()
+        elif self.path.exists():
             shutil.rmtree(self.path)
 
 

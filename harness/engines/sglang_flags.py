@@ -51,6 +51,17 @@ TAKEN = {
     "--max-running-requests": _BY_SWEEP,
     "--mem-fraction-static": _BY_SWEEP,
     "--chunked-prefill-size": _BY_SWEEP,
+    "--model": _BY_SWEEP,
+    "--model-path": _BY_SWEEP,
+    "--tokenizer-path": _BY_SWEEP,
+    "--revision": _BY_SWEEP,
+    "--tp": _BY_SWEEP,
+    "--tp-size": _BY_SWEEP,
+    "--tensor-parallel-size": _BY_SWEEP,
+    "--pp-size": _BY_SWEEP,
+    "--pipeline-parallel-size": _BY_SWEEP,
+    "--dp-size": _BY_SWEEP,
+    "--data-parallel-size": _BY_SWEEP,
 }
 """Flags that `engine.args` can't have."""
 

@@ -14,6 +14,8 @@ from harness.spec import Mtp, Run
 
 _BY_MTP = "speculation is what arms differ in: use mtp, acceptance and overrides"
 _BY_HARNESS = "is given by mtpbench, anew for each launch"
+_BY_SWEEP = "the sweep has a key of its own for it"
+_HIDES = "would hide what the server is started with"
 TAKEN = {
     "--speculative-config": _BY_MTP,
     "-sc": _BY_MTP,
@@ -25,6 +27,16 @@ TAKEN = {
     "--uds": _BY_HARNESS,
     "--api-key": _BY_HARNESS,
     "--served-model-name": _BY_HARNESS,
+    "--config": _HIDES,
+    "--model": _BY_SWEEP,
+    "--tokenizer": _BY_SWEEP,
+    "--revision": _BY_SWEEP,
+    "--tensor-parallel-size": _BY_SWEEP,
+    "-tp": _BY_SWEEP,
+    "--pipeline-parallel-size": _BY_SWEEP,
+    "-pp": _BY_SWEEP,
+    "--data-parallel-size": _BY_SWEEP,
+    "-dp": _BY_SWEEP,
 }
 """Flags that `engine.args` can't have."""
 

@@ -29,9 +29,16 @@ def own_args(run: Run, taken: Mapping[str, str]) -> tuple[str, ...]:
     for argument in run.engine.args:
         flag = argument.partition("=")[0]
         for name, reason in taken.items():
-            if flag == name or (name.endswith("*") and flag.startswith(name[:-1])):
+            if _means(flag.replace("_", "-"), name):
                 raise UserError(f"engine.args: {flag}: {reason}")
     return run.engine.args
+
+
+def _means(flag: str, name: str) -> bool:
+    """Whether a parser may take one flag for another: argparse completes what begins like a long one."""
+    if name.endswith("*"):
+        return flag.startswith(name[:-1])
+    return flag == name or (len(flag) > len("--x") and name.startswith("--") and name.startswith(flag))
 
 
 def graph_steps(largest: int) -> list[int]:

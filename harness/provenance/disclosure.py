@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.paths import expand, is_local
-from harness.spec import Run
+from harness.spec import SOUNDS_SECRET, Run
 
 _SHAPES_AN_ENGINE = re.compile(
     r"^(CUDA|NVIDIA|NCCL|RCCL|HIP|ROCR|HSA|AMD|AITER|VLLM|SGLANG|SGL|HF|TRANSFORMERS|TOKENIZERS|OMP|MKL|KMP|MALLOC|PYTORCH"
     r"|TORCH|TORCHINDUCTOR|TRITON|FLASHINFER|GLOO|UCX|XLA|LD_PRELOAD$|DO_NOT_TRACK$)"
 )
-_SECRET = re.compile(r"KEY|TOKEN(?!IZERS|_MODE)|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
 def disclosed(env: Mapping[str, str], given: Collection[str] = ()) -> dict[str, str]:
     """The variables that shape how an engine runs, and those given by the sweep; none that sounds like a secret."""
     kept = {name: value for name, value in env.items() if _SHAPES_AN_ENGINE.match(name) or name in given}
-    return {name: kept[name] for name in sorted(kept) if not _SECRET.search(name)}
+    return {name: kept[name] for name in sorted(kept) if not SOUNDS_SECRET.search(name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,9 @@ class Placeholders:
         cls, run: Run, *, port: int | None = None, key: str | None = None, name: str | None = None
     ) -> "Placeholders":
         """Placeholders of one launch of a Run."""
-        parts = {key: "<key>", name: "<served-name>", str(Path.home()): "<home>"}
+        parts = {key: "<key>", name: "<served-name>"}
+        if (home := str(Path.home())) != "/":  # as in containers that run as any user
+            parts[home] = "<home>"
         places = {"<weights>": run.model.weights, "<tokenizer>": run.model.tokenizer, "<venv>": run.engine.venv}
         # A tokenizer beside the weights keeps the weights' placeholder: they are one folder.
         for placeholder, place in reversed(places.items()):

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from harness.engines import Endpoint, Engine, engine_named
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
 from harness.launch.wrapping import Wrapping
+from harness.paths import expand
 from harness.provenance import Provenance
 from harness.provenance.disclosure import Placeholders
 from harness.records import Configuration, EngineCounters
@@ -160,7 +161,9 @@ class _Attempt:
             tail = last_words(self.log, endpoint)
             if self.died.is_set():
                 raise ServerDied(f"{self.run.key}: the server ended while it was needed{tail}") from error
-            raise ServerError(f"{self.run.key}: a request to {endpoint.base_url} failed: {error!r}{tail}") from error
+            raise ServerError(
+                f"{self.run.key}: a request to {endpoint.base_url} failed: {_words(error, endpoint)}{tail}"
+            ) from error
 
 
 @asynccontextmanager
@@ -216,19 +219,32 @@ async def _attached(run: Run, files: AttemptDir, url: str, on_wait: OnWait) -> A
     unnamed = Endpoint(base_url=url, model="", api_key=key)
     async with _session() as http, attempt.blames(unnamed):
         endpoint = replace(unnamed, model=_the_model(run, await served_models(http, unnamed)))
-        places = Placeholders.of(run, key=key, name=endpoint.model)
+        places = Placeholders.of(run, key=key)
         write_json(files.argv, {"argv": [], "env": {}, "stamps": list(attempt.stamps)})
         yield await attempt.meet(Candidate(engine, endpoint, http), places, ATTACH_LIMIT_S, on_wait)
 
 
-def _the_model(run: Run, names: list[str]) -> str:
-    """The one model that a foreign server has, or the one of several that goes by the Run's name."""
-    meant = [name for name in names if name in (run.model.weights, run.model.name)] or names
+def _words(error: Exception, endpoint: Endpoint) -> str:
+    """An error without the key: the whole of a client's error holds the request's headers."""
+    text = f"{type(error).__name__}: {error}"
+    return text.replace(endpoint.api_key, "<key>") if endpoint.api_key else text
+
+
+def _the_model(run: Run, served: Mapping[str, str]) -> str:
+    """The name of the one model of a foreign server that is the Run's, by its own name or by where it came from."""
+    wanted = {run.model.name, *(_last(place) for place in (run.model.weights, expand(run.model.weights)))}
+    meant = [name for name, root in served.items() if wanted & {name, _last(name), _last(root)}]
     if len(meant) != 1:
         raise ServerNotReady(
-            f"{run.engine.endpoint} serves {', '.join(names) or 'nothing'}; none is {run.model.weights}"
+            f"{run.engine.endpoint} serves {', '.join(served) or 'nothing'}; "
+            f"{'several are' if meant else 'none is'} {run.model.weights}"
         )
     return meant[0]
+
+
+def _last(place: str) -> str:
+    """`Qwen3-8B` of a hub id or a folder."""
+    return place.rstrip("/").rpartition("/")[2]
 
 
 def _with_machine(reported: Configuration, known: Provenance, places: Placeholders) -> Configuration:

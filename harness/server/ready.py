@@ -83,10 +83,11 @@ async def _obstacle(candidate: Candidate) -> str | None:
     return None if endpoint.model in names else f"it serves {', '.join(names) or 'nothing'}, not {endpoint.model}"
 
 
-async def served_models(http: aiohttp.ClientSession, endpoint: Endpoint) -> list[str]:
-    """Names under which a server serves its model."""
+async def served_models(http: aiohttp.ClientSession, endpoint: Endpoint) -> dict[str, str]:
+    """Names under which a server serves its model, each with what it was loaded from as far as the server tells."""
     async with http.get(f"{endpoint.base_url}/v1/models", headers=endpoint.headers, raise_for_status=True) as response:
-        return [model["id"] for model in (await response.json())["data"]]
+        models = (await response.json())["data"]
+    return {model["id"]: str(model.get("root") or model["id"]) for model in models}
 
 
 async def _complete(candidate: Candidate) -> None:

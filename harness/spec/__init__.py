@@ -9,10 +9,11 @@ from harness.spec.base import Spec
 from harness.spec.cluster import AnswerJob, Cluster, Container, GpuNodes
 from harness.spec.evaluation import Evaluation
 from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
-from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
+from harness.spec.run import SOUNDS_SECRET, EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
 from harness.spec.sweep import ClientKind, Ladder, Sweep, WindowSpec, expand
 
 __all__ = [
+    "SOUNDS_SECRET",
     "Acceptance",
     "AnswerJob",
     "Arrivals",

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, le=10_000_000)]
+"""A number of things; above any context or batch there is, and below what would fill memory as a list."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 

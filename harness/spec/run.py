@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.facts import Gpu, Model, Workload
+
+SOUNDS_SECRET = re.compile(r"KEY|TOKEN(?!IZERS|_MODE)|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+"""Names of variables whose values must not be written down."""
 
 
 class Parallel(Spec):
@@ -43,6 +48,24 @@ class EngineSpec(Spec):
     endpoint: str | None = None
     args: Annotated[tuple[str, ...], Sequence] = ()
     env: Mapping[str, str] = {}
+
+    @field_validator("env")
+    @classmethod
+    def _no_secret_in_env(cls, env: Mapping[str, str]) -> Mapping[str, str]:
+        for name in env:
+            if SOUNDS_SECRET.search(name):
+                raise ValueError(
+                    f"{name} sounds like a secret, and sweeps are copied into results: export it instead, the server "
+                    "inherits it"
+                )
+        return env
+
+    @field_validator("endpoint")
+    @classmethod
+    def _no_secret_in_endpoint(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None and "@" in urlsplit(endpoint).netloc:
+            raise ValueError("leave user and password out of the address: sweeps are copied into results")
+        return endpoint
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -36,7 +36,7 @@ def run_with(*args: str, draft_tokens: int = 2, ready_limit_s: float = 60.0, **e
         ),
         gpu=Gpu(name="cpu", label="CPU", vendor=Vendor.CPU, arch="x86-64", memory_gb=8, source="a test"),
         precision="bf16",
-        engine=EngineSpec(name="emulator", args=("--speed", "20", *args), env={"HF_TOKEN": "hf_private"}, **engine),
+        engine=EngineSpec(name="emulator", args=("--speed", "20", *args), **engine),
         parallel=Parallel(),
         settings=ServerSettings(max_running_requests=8, context=512),
         mtp=Mtp(draft_tokens=draft_tokens),
@@ -78,7 +78,8 @@ async def test_a_server_is_ready_described_and_gone_afterwards(attempt):
     assert ["argv.json", "configuration.json", "provenance.json", "server.log"] == list(written(attempt))
 
 
-async def test_what_is_written_holds_no_secret_and_nothing_of_one_launch(attempt, tmp_path):
+async def test_what_is_written_holds_no_secret_and_nothing_of_one_launch(attempt, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_private")
     other = AttemptDir(tmp_path / "attempt-2")
     for files in (attempt, other):
         async with serve(run_with(), files) as server:
@@ -262,6 +263,26 @@ async def test_a_foreign_server_without_the_speculation_asked_for_is_told(attemp
         serve(run_with(endpoint=foreign.endpoint.base_url), attempt) as server,
     ):
         assert ("draft_tokens: asked 2, server has 0",) == server.configuration.mismatches
+
+
+async def test_a_foreign_server_of_another_model_is_refused(attempt, tmp_path, monkeypatch):
+    async with foreign_server(tmp_path, run_with(), monkeypatch) as foreign:
+        other = run_with(endpoint=foreign.endpoint.base_url)
+        named = other.model.model_copy(update={"name": "b", "weights": "org/b"})
+
+        with pytest.raises(ServerNotReady, match=r"serves .*; none is org/b"):
+            async with serve(other.model_copy(update={"model": named}), attempt):
+                pass
+
+
+async def test_a_request_that_a_foreign_server_refuses_is_told_without_the_key(attempt, tmp_path, monkeypatch):
+    async with foreign_server(tmp_path, run_with(), monkeypatch) as foreign:
+        monkeypatch.setenv(KEY_VARIABLE, "a-wrong-secret")
+        with pytest.raises(ServerError, match=r"failed: ClientResponseError: 401") as caught:
+            async with serve(run_with(endpoint=foreign.endpoint.base_url), attempt):
+                pass
+
+    assert "a-wrong-secret" not in str(caught.value)
 
 
 async def test_an_endpoint_where_nothing_listens_is_the_servers_fault(attempt):

@@ -111,3 +111,26 @@ def test_something_to_compare_is_exit_0_in_every_format(mtpbench, synthetic, tmp
         code, out, err = mtpbench("compare", folder, "--format", output_format)
         assert (0, "") == (code, err)
         assert out.strip()
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "{file}", "{file}/below"])
+def test_results_that_can_not_be_written_there_are_the_users_to_move(mtpbench, tmp_path, place):
+    (tmp_path / "file").touch()
+    place = place.format(file=tmp_path / "file")
+
+    code, out, err = mtpbench("run", "quickstart", "--engine", "emulator", "--virtual", "-o", place)
+
+    assert (2, "") == (code, out)
+    assert err.startswith(f"{place}: no folder can be made there")
+
+
+def test_a_page_that_can_not_be_written_is_the_machines_fault(mtpbench, synthetic, tmp_path):
+    results = synthetic.Sweep().write(tmp_path / "results")
+
+    (tmp_path / "file").touch()
+
+    code, _, err = mtpbench("report", results, "-o", tmp_path / "file" / "page.html")
+
+    assert 3 == code
+    assert err.startswith(str(tmp_path / "file"))
+    assert "Traceback" not in err

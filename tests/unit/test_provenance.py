@@ -197,6 +197,12 @@ def test_places_names_and_secrets_become_placeholders(monkeypatch):
     } == hidden
 
 
+def test_a_home_at_the_root_is_in_no_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/")
+
+    assert "/opt/engine/bin" == disclosure.Placeholders.of(run_with(weights="org/m")).hide("/opt/engine/bin")
+
+
 def test_hub_names_stay_as_they_are():
     assert "org/model" == disclosure.Placeholders.of(run_with()).hide("org/model")
 

@@ -192,6 +192,32 @@ def test_a_bare_name_is_one_of_the_packages_sweeps(monkeypatch, tmp_path):
     assert "quickstart" == config.load(Path("quickstart")).name
 
 
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("{name: vllm, env: {HF_TOKEN: hf_1}}", "HF_TOKEN sounds like a secret"),
+        ("{name: vllm, endpoint: 'http://me:pw@host:8000'}", "leave user and password out of the address"),
+    ],
+)
+def test_a_secret_is_refused_with_its_place(written, engine, said):
+    text = SWEEP.replace("engine: vllm", f"engine: {engine}") + ARMS + USERS
+
+    [fault] = faults(written(text))
+
+    assert fault.startswith("sweeps/one.yaml:5:")
+    assert said in fault
+    assert "hf_1" not in fault
+    assert "pw@" not in fault
+
+
+def test_a_number_that_would_fill_memory_is_refused(written):
+    text = SWEEP + ARMS + USERS + "max_graph_requests: 3000000000\n"
+
+    assert ["max_graph_requests: must be at most 10000000, got 3000000000"] == [
+        fault.split(": ", 1)[1] for fault in faults(written(text))
+    ]
+
+
 @pytest.mark.parametrize("path", sorted((packaged_configs() / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_sweep_of_the_package_is_good_and_survives_its_lock(path, tmp_path):
     sweep = config.load(path)

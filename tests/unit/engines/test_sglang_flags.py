@@ -169,7 +169,19 @@ def test_experts_are_spread_over_a_divisor_of_the_gpus(run_with):
         command(run_with(parallel=Parallel(tp=8, ep=3)))
 
 
-@pytest.mark.parametrize("flag", ["--speculative-num-steps", "--port", "--api-key=x", "--mem-fraction-static"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--speculative-num-steps",
+        "--port",
+        "--api-key=x",
+        "--mem-fraction-static",
+        "--api_key=x",
+        "--serv",
+        "--model-path",
+        "--tp",
+    ],
+)
 def test_own_arguments_leave_alone_what_the_harness_decides(run_with, flag):
     with pytest.raises(UserError, match=rf"engine.args: {flag.partition('=')[0]}: "):
         command(run_with(engine=EngineSpec(name="sglang", args=(flag, "1"))))

@@ -96,7 +96,18 @@ def test_experts_are_spread_over_all_gpus_or_none(run_with):
         command(run_with(parallel=Parallel(tp=8, ep=2)))
 
 
-@pytest.mark.parametrize("flag", ["--speculative-config", "--port", "--served-model-name=x"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--speculative-config",
+        "--port",
+        "--served-model-name=x",
+        "--served_model_name=x",
+        "--speculative-conf",
+        "--model",
+        "-tp",
+    ],
+)
 def test_own_arguments_leave_alone_what_the_harness_decides(flag, run_with):
     with pytest.raises(UserError, match=rf"engine.args: {flag.partition('=')[0]}: "):
         command(run_with(engine=EngineSpec(name="vllm", args=(flag, "1"))))

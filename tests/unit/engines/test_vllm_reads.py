@@ -109,6 +109,9 @@ def test_a_metric_that_is_not_there_is_none(text):
 
 
 def test_labels_may_hold_anything():
+    (exemplar,) = readings('m{a="x"} 17 # {trace_id="q"} 0.5\n', {"m"})["m"]
+    assert 17 == exemplar.value
+
     found = readings('m{a="x} 9",b="say \\"hi\\"",position="3"} 1e3\nm 0.5 1395066363000\n', {"m"})["m"]
 
     assert ["x} 9", "3"] == [found[0].label("a"), found[0].label("position")]
