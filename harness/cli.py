@@ -185,9 +185,9 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every few seconds, until all is done.")] = False,
 ) -> None:
     """Show what is done, running, invalid and why, and the time left: from the files, then from Slurm's queue."""
-    from harness.slurm.watch import screen, watched
+    from harness.slurm.watch import status_screen, watched
 
-    for shown in watched(results) if watch else (screen(results),):
+    for shown in watched(results) if watch else (status_screen(results),):
         print(shown, flush=True)
 
 

@@ -17,7 +17,7 @@ from harness.emulator.command import settings
 from harness.emulator.settings import VERSION, Settings
 from harness.emulator.study import Observed, Stop, closed_loop, open_loop
 from harness.engines import engine_named
-from harness.engines.emulator import sorted_out
+from harness.engines.emulator import classified
 from harness.errors import UserError
 from harness.load import Measurement
 from harness.load.steady import StopRule
@@ -104,7 +104,7 @@ def started(run: Run, launch: int, attempt: AttemptDir) -> Launch:
         raise UserError("--virtual: faults and a speed need a server; leave them out of engine.args")
     shown = ["<served-name>" if word == name else word for word in argv]
     write_json(attempt.argv, {"argv": shown, "env": {}, "stamps": list(engine_named("emulator").stamps(run))})
-    write_json(attempt.configuration, msgspec.to_builtins(sorted_out(asked.described(), run)))
+    write_json(attempt.configuration, msgspec.to_builtins(classified(asked.described(), run)))
     write_json(attempt.provenance, {"engine_version": VERSION, "node": NODE})
     return Launch(run, asked)
 

@@ -1,4 +1,15 @@
-"""The engines, by name. A new one is one module and one row here."""
+"""The engines, by name. A new one is one module and one row here.
+
+What stands where:
+
+    base                        what an engine must be able to say
+    vllm, sglang, emulator      the adapters: routes, requests, counters
+    vllm_flags, sglang_flags    their command lines
+    vllm_config, sglang_config  what their servers report of themselves, in the four classes
+    options                     command-line options that several engines share
+    reported                    what reported configurations have in common
+    prometheus                  a server's metrics page
+"""
 
 from importlib import import_module
 

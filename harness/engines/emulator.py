@@ -15,7 +15,7 @@ from harness.engines.vllm import Vllm
 from harness.records import Configuration
 from harness.spec import Mtp, Run, Vendor
 
-LIKE = {Vendor.NVIDIA: "h100-like", Vendor.AMD: "h100-like", Vendor.CPU: "cpu-like"}
+FALLBACK_PROFILES = {Vendor.NVIDIA: "h100-like", Vendor.AMD: "h100-like", Vendor.CPU: "cpu-like"}
 """Profile of a system of which too little is known for a roofline."""
 
 SPECULATIVE = ("draft_tokens", "acceptance_length")
@@ -92,18 +92,18 @@ class Emulator(Vllm):
     async def configuration(self, http: aiohttp.ClientSession, endpoint: Endpoint, run: Run) -> Configuration:
         """What /server_info says."""
         async with http.get(f"{endpoint.base_url}/server_info", raise_for_status=True) as response:
-            return sorted_out(await response.json(), run)
+            return classified(await response.json(), run)
 
 
-def sorted_out(said: Mapping[str, object], run: Run) -> Configuration:
-    """What an emulator says of itself, by classes."""
+def classified(reported: Mapping[str, object], run: Run) -> Configuration:
+    """What an emulator reports of itself, in the four classes."""
     apart = {*SPECULATIVE, *DERIVED, *CIRCUMSTANCE}
     return Configuration(
-        must_equal={name: value for name, value in said.items() if name not in apart},
-        speculative={name: said[name] for name in SPECULATIVE},
-        derived={name: said[name] for name in DERIVED},
-        circumstance={name: said[name] for name in CIRCUMSTANCE},
-        mismatches=tuple(_mismatches(said, run)),
+        must_equal={name: value for name, value in reported.items() if name not in apart},
+        speculative={name: reported[name] for name in SPECULATIVE},
+        derived={name: reported[name] for name in DERIVED},
+        circumstance={name: reported[name] for name in CIRCUMSTANCE},
+        mismatches=tuple(_mismatches(reported, run)),
     )
 
 
@@ -112,11 +112,11 @@ def profile_of(run: Run) -> str:
     if fitted_file(run):
         return name_of(run)
     if run.gpu.vendor is Vendor.CPU or why_unknown(run):
-        return LIKE[run.gpu.vendor]
+        return FALLBACK_PROFILES[run.gpu.vendor]
     return roofline(run).model_dump_json()
 
 
-def _mismatches(said: Mapping[str, object], run: Run) -> Iterator[str]:
+def _mismatches(reported: Mapping[str, object], run: Run) -> Iterator[str]:
     """Where the server runs with something else than it was asked for; unset is not asked."""
     settings = run.settings.model_dump(exclude={"memory_fraction"})
     asked = {
@@ -128,5 +128,5 @@ def _mismatches(said: Mapping[str, object], run: Run) -> Iterator[str]:
         "acceptance_length": run.mtp.forced_acceptance_length,
     }
     for name, value in asked.items():
-        if value is not None and value != said.get(name):
-            yield f"{name}: asked {value}, server has {said.get(name)}"
+        if value is not None and value != reported.get(name):
+            yield f"{name}: asked {value}, server has {reported.get(name)}"

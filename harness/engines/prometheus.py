@@ -31,11 +31,11 @@ class Reading(NamedTuple):
 
 def readings(page: str, names: Collection[str]) -> dict[str, list[Reading]]:
     """The series of the metrics asked for; a metric that the page lacks is absent."""
-    found: dict[str, list[Reading]] = {}
+    by_name: dict[str, list[Reading]] = {}
     for line in _LINE.finditer(page):
         if line["name"] in names:
-            found.setdefault(line["name"], []).append(Reading(line["labels"] or "", float(line["value"])))
-    return found
+            by_name.setdefault(line["name"], []).append(Reading(line["labels"] or "", float(line["value"])))
+    return by_name
 
 
 def total(series: Iterable[Reading] | None) -> float | None:

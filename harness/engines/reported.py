@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from harness.engines.words import DTYPES
+from harness.engines.options import DTYPES
 from harness.spec import Run
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
@@ -45,8 +45,8 @@ def flatten(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
         yield prefix, _ADDRESS.sub("at 0x", tree) if isinstance(tree, str) else tree
 
 
-def take(settings: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
-    """Those of the settings that are set."""
+def only_set(settings: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
+    """The settings of these names that have a value; missing ones and None are left out."""
     return {name: settings[name] for name in names if settings.get(name) is not None}
 
 
@@ -57,7 +57,7 @@ def differences(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
             yield f"{name}: asked {asked}, server has {reported}"
 
 
-def public(version: str, run: Run) -> str:
+def without_build(version: str, run: Run) -> str:
     """The version without its build (`+cu130`), unless the build was asked for too."""
     return version if "+" in (run.engine.version or "") else version.partition("+")[0]
 

@@ -12,11 +12,11 @@ from http import HTTPStatus
 import aiohttp
 
 from harness.engines import sglang_config, sglang_flags
-from harness.engines.base import Additions, Endpoint, Nodes, program
+from harness.engines.base import Endpoint, program
 from harness.engines.prometheus import mean, readings, total
 from harness.errors import UserError
 from harness.records import Configuration, EngineCounters
-from harness.spec import Mtp, Run, Vendor, Workload
+from harness.spec import Run, Vendor, Workload
 
 VERIFICATIONS = "sglang:spec_verify_calls_total"  # from 0.5.13 on
 KV_USAGE = "sglang:token_usage"
@@ -47,22 +47,11 @@ class Sglang:
         name = "python3" if run.engine.image is not None else "python"
         return (program(run, name), "-m", "sglang.launch_server")
 
-    def common_args(self, run: Run, *, host: str, port: int, served_name: str) -> Additions:
-        """Model, limits and topology."""
-        return sglang_flags.common_args(run, host=host, port=port, served_name=served_name)
-
-    def mtp_args(self, mtp: Mtp) -> Additions:
-        """A chain of drafts; its acceptance is forced by the environment."""
-        return sglang_flags.mtp_args(mtp)
-
-    def derived_args(self, run: Run) -> Additions:
-        """Where the drafts' weights are."""
-        return sglang_flags.derived_args(run)
-
-    def node_args(self, run: Run, nodes: Nodes, rank: int) -> Additions:
-        """SGLang's own: every node is told how many there are and where the first one is."""
-        del run
-        return sglang_flags.node_args(nodes, rank)
+    # Flags: see `sglang_flags`.
+    common_args = staticmethod(sglang_flags.common_args)
+    mtp_args = staticmethod(sglang_flags.mtp_args)
+    derived_args = staticmethod(sglang_flags.derived_args)
+    node_args = staticmethod(sglang_flags.node_args)
 
     def key_env(self, api_key: str) -> Mapping[str, str]:
         """None: see the head of this module."""

@@ -8,9 +8,9 @@ and forced acceptance, which is environment, not at all: the acceptance that is 
 
 from collections.abc import Iterator, Mapping
 
-from harness.engines.reported import differences, flatten, precision, public, take
+from harness.engines.options import DTYPES
+from harness.engines.reported import differences, flatten, only_set, precision, without_build
 from harness.engines.sglang_flags import has_attention_ranks
-from harness.engines.words import DTYPES
 from harness.records import Configuration
 from harness.spec import Run
 
@@ -25,7 +25,7 @@ DERIVED = (
     "max_req_input_len",
 )
 
-OF_A_RANK = ("effective_max_running_requests_per_dp", "memory_usage.kvcache", "memory_usage.token_capacity")
+FIXED_RANK_STATE = ("effective_max_running_requests_per_dp", "memory_usage.kvcache", "memory_usage.token_capacity")
 """The part of a rank's state that does not change; the rest repeats the arguments, or is of the moment."""
 
 CIRCUMSTANCE = ("node_rank", "base_gpu_id")
@@ -53,14 +53,14 @@ def configuration(info: Mapping[str, object], run: Run) -> Configuration:
     states = info.get("internal_states")
     rank = dict(flatten(states[0])) if isinstance(states, list) and states else {}
     speculative = {name: value for name, value in everything.items() if name.startswith(SPECULATIVE)}
-    derived, circumstance = take(everything, DERIVED), take(everything, CIRCUMSTANCE)
+    derived, circumstance = only_set(everything, DERIVED), only_set(everything, CIRCUMSTANCE)
     named = {*speculative, *derived, *circumstance, *NEW_WITH_EACH_LAUNCH}
     rest = {name: value for name, value in everything.items() if name not in named and not name.startswith(_TIMINGS)}
     return Configuration(
         must_equal={"engine_version": version, **rest},
         # Without an algorithm the others are defaults that nothing reads.
         speculative=speculative if _algorithm(everything) else {},
-        derived=derived | {f"rank.{name}": value for name, value in take(rank, OF_A_RANK).items()},
+        derived=derived | {f"rank.{name}": value for name, value in only_set(rank, FIXED_RANK_STATE).items()},
         circumstance=circumstance,
         mismatches=tuple(_mismatches(everything, rank, run, version)),
     )
@@ -76,7 +76,7 @@ def _mismatches(everything: Mapping[str, object], rank: Mapping[str, object], ru
     steps = everything.get(f"{SPECULATIVE}num_steps") if _algorithm(everything) else 0
     yield from differences(
         {
-            "engine version": (run.engine.version, public(version, run)),
+            "engine version": (run.engine.version, without_build(version, run)),
             "draft tokens": (run.mtp.draft_tokens, steps),
             "tp": (parallel.tp * (parallel.dp if has_attention_ranks(run) else 1), everything.get("tp_size")),
             "pp": (parallel.pp, everything.get("pp_size")),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from harness.engines.base import Additions, Nodes
-from harness.engines.words import DTYPES, graph_steps, is_all_local, options, own_args
+from harness.engines.options import graph_sizes, is_all_local, model_options, options, user_args
 from harness.errors import UserError
 from harness.paths import expand
 from harness.spec import Mtp, Run, Vendor
@@ -41,7 +41,7 @@ CPU = (
 _BY_MTP = "speculation is what arms differ in: use mtp, acceptance and overrides"
 _BY_HARNESS = "is given by mtpbench, anew for each launch"
 _BY_SWEEP = "is a setting of the sweep"
-TAKEN = {
+RESERVED = {
     "--speculative*": _BY_MTP,
     "--host": _BY_HARNESS,
     "--port": _BY_HARNESS,
@@ -69,8 +69,8 @@ TAKEN = {
 def version(run: Run) -> Version:
     """The version that a Run asks for, by itself or in its image's tag; the tested one where it names none."""
     named = run.engine.version or (run.engine.image or "").rpartition(":")[2]
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", named)
-    return tuple(map(int, found.groups())) if found else TESTED
+    numbers = re.search(r"(\d+)\.(\d+)\.(\d+)", named)
+    return tuple(map(int, numbers.groups())) if numbers else TESTED
 
 
 def spelled(setting: str, run: Run) -> str:
@@ -97,9 +97,9 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     settings = run.settings
     args = [
         *options(model_path=expand(run.model.weights), host=host, port=port, served_model_name=served_name),
-        *_model_options(run),
-        *options(context_length=settings.context, max_running_requests=_of_server(settings.max_running_requests, run)),
-        *options(mem_fraction_static=_memory_fraction(run), chunked_prefill_size=_step(run)),
+        *model_options(run, tokenizer_flag="tokenizer_path"),
+        *options(context_length=settings.context, max_running_requests=_running_requests(run)),
+        *options(mem_fraction_static=_memory_fraction(run), chunked_prefill_size=_chunked_prefill_tokens(run)),
         *_topology(run),
         *_graphs(run),
         # A chunk for each token, or it would hold several in both arms; the sampling of requests, or a model's own
@@ -110,11 +110,12 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     ]
     if run.gpu.vendor is Vendor.CPU:
         args += " ".join(CPU).split()
-    return Additions((*args, *own_args(run, TAKEN)), _environment(run))
+    return Additions((*args, *user_args(run, RESERVED)), _environment(run))
 
 
-def node_args(nodes: Nodes, rank: int) -> Additions:
+def node_args(run: Run, nodes: Nodes, rank: int) -> Additions:
     """How many nodes, which one this is, where the first one waits. Source: docs/references/multi_node of SGLang."""
+    del run
     meeting = f"{nodes.addresses[0]}:{nodes.port}"
     return Additions(tuple(options(nnodes=nodes.count, node_rank=rank, dist_init_addr=meeting)), nodes.interface_env())
 
@@ -182,20 +183,10 @@ def _memory_fraction(run: Run) -> float:
     return run.settings.memory_fraction
 
 
-def _step(run: Run) -> int | None:
+def _chunked_prefill_tokens(run: Run) -> int | None:
     """Prompt tokens of one step, of all attention ranks together: SGLang divides them."""
     step = run.settings.chunked_prefill_tokens
     return step if step is None or not has_attention_ranks(run) else step * run.parallel.dp
-
-
-def _model_options(run: Run) -> list[str]:
-    model = run.model
-    return options(
-        revision=run.revision or model.revision,
-        tokenizer_path=None if model.tokenizer is None else expand(model.tokenizer),
-        load_format=None if model.load_format == "auto" else model.load_format,
-        dtype=DTYPES.get(run.precision),
-    )
 
 
 def _topology(run: Run) -> list[str]:
@@ -215,10 +206,10 @@ def _graphs(run: Run) -> list[str]:
     if largest is None:
         return [*spelled("no graphs", run).split(), *spelled("no prefill graphs", run).split()]
     # Every size, or SGLang would space them by the arm.
-    return [spelled("graph sizes", run), *map(str, graph_steps(-(-largest // run.parallel.dp)))]
+    return [spelled("graph sizes", run), *map(str, graph_sizes(-(-largest // run.parallel.dp)))]
 
 
-def _of_server(requests: int, run: Run) -> int:
+def _running_requests(run: Run) -> int:
     """A server's requests as SGLang takes them: whole, to be divided over attention ranks; for each of replicas."""
-    of_rank = -(-requests // run.parallel.dp)
+    of_rank = -(-run.settings.max_running_requests // run.parallel.dp)
     return of_rank * run.parallel.dp if has_attention_ranks(run) else of_rank

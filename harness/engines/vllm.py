@@ -13,10 +13,10 @@ from http import HTTPStatus
 import aiohttp
 
 from harness.engines import vllm_config, vllm_flags
-from harness.engines.base import Additions, Endpoint, Nodes, program
+from harness.engines.base import Endpoint, program
 from harness.engines.prometheus import Reading, mean, readings, total
 from harness.records import Configuration, EngineCounters
-from harness.spec import Mtp, Run, Vendor, Workload
+from harness.spec import Run, Vendor, Workload
 
 logger = logging.getLogger(__name__)
 
@@ -51,21 +51,11 @@ class Vllm:
         """`<venv>/bin/vllm`, or the one on PATH."""
         return (program(run, "vllm"), "serve")
 
-    def common_args(self, run: Run, *, host: str, port: int, served_name: str) -> Additions:
-        """Model, limits and topology; development mode, for its routes."""
-        return vllm_flags.common_args(run, host=host, port=port, served_name=served_name)
-
-    def mtp_args(self, mtp: Mtp) -> Additions:
-        """One JSON argument."""
-        return vllm_flags.mtp_args(mtp)
-
-    def derived_args(self, run: Run) -> Additions:
-        """Graph sizes."""
-        return vllm_flags.derived_args(run)
-
-    def node_args(self, run: Run, nodes: Nodes, rank: int) -> Additions:
-        """VLLM's own launcher of several nodes, without Ray."""
-        return vllm_flags.node_args(run, nodes, rank)
+    # Flags: see `vllm_flags`.
+    common_args = staticmethod(vllm_flags.common_args)
+    mtp_args = staticmethod(vllm_flags.mtp_args)
+    derived_args = staticmethod(vllm_flags.derived_args)
+    node_args = staticmethod(vllm_flags.node_args)
 
     def key_env(self, api_key: str) -> Mapping[str, str]:
         """VLLM_API_KEY; it guards the paths below /v1."""
@@ -90,12 +80,12 @@ class Vllm:
         async with http.get(f"{endpoint.base_url}/server_info", params={"config_format": "json"}) as response:
             if response.status == HTTPStatus.OK:
                 return vllm_config.configuration(await response.json(), run, version)
-            said = (await response.text())[:200]
+            reply = (await response.text())[:200]
         logger.warning(
             "%s: /server_info answers %d (%s): equal flags can't be proved; in an environment without pip, add pip",
             endpoint.base_url,
             response.status,
-            said,
+            reply,
         )
         return vllm_config.not_reported(await self._metrics(http, endpoint), run, version)
 
@@ -118,8 +108,8 @@ class Vllm:
         async with http.post(f"{endpoint.base_url}/reset_prefix_cache") as response:
             if response.status != HTTPStatus.OK:
                 return False
-            said = await response.text()
-        return not said or bool(json.loads(said).get("success", True))
+            reply = await response.text()
+        return not reply or bool(json.loads(reply).get("success", True))
 
     def request_path(self) -> str:
         """Completions take token ids, so that a prompt has the length asked for."""

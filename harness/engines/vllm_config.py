@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from harness.engines.prometheus import readings
-from harness.engines.reported import differences, flatten, precision, public, take
+from harness.engines.reported import differences, flatten, only_set, precision, without_build
 from harness.records import Configuration
 from harness.spec import Run
 
@@ -63,20 +63,20 @@ _PLACE = re.compile(r"_(IP|HOST|PORT|NAME|URL|PATH|DIR|ROOT|FOLDER|CACHE)$|LOGGI
 _PLAIN = re.compile(r"[\w.,|+-]*")
 
 
-DTYPES = {"bf16": "torch.bfloat16", "fp16": "torch.float16", "fp32": "torch.float32"}
+REPORTED_DTYPES = {"bf16": "torch.bfloat16", "fp16": "torch.float16", "fp32": "torch.float32"}
 
 
 def configuration(info: Mapping[str, Mapping[str, object]], run: Run, version: str) -> Configuration:
     """Sort a whole /server_info."""
     everything = dict(flatten(info["vllm_config"]))
     speculative = {name: value for name, value in everything.items() if name.startswith(SPECULATIVE)}
-    derived = take(everything, DERIVED)
-    circumstance = take(everything, CIRCUMSTANCE)
+    derived = only_set(everything, DERIVED)
+    circumstance = only_set(everything, CIRCUMSTANCE)
     named = {*speculative, *derived, *circumstance, *NEW_WITH_EACH_LAUNCH}
     must_equal: dict[str, object] = {"engine_version": version}
     must_equal |= {name: value for name, value in everything.items() if name not in named}
     must_equal |= {f"env.{name}": value for name, value in _settings(info["vllm_env"]).items()}
-    must_equal |= {f"system.{name}": value for name, value in take(info["system_env"], SYSTEM).items()}
+    must_equal |= {f"system.{name}": value for name, value in only_set(info["system_env"], SYSTEM).items()}
     return Configuration(
         must_equal=must_equal,
         speculative={name: value for name, value in speculative.items() if _is_about_drafting(name)},
@@ -93,9 +93,9 @@ def not_reported(metrics_page: str, run: Run, version: str) -> Configuration:
     return Configuration(
         must_equal={"engine_version": version, **_asked(run)},
         speculative=run.mtp.model_dump(mode="json"),
-        derived=take(cache, DERIVED),
+        derived=only_set(cache, DERIVED),
         circumstance={},
-        mismatches=tuple(differences({"engine version": (run.engine.version, public(version, run))})),
+        mismatches=tuple(differences({"engine version": (run.engine.version, without_build(version, run))})),
         read_back=False,
     )
 
@@ -130,7 +130,7 @@ def _mismatches(reported: Mapping[str, object], run: Run, version: str) -> Itera
     graphs = None if settings.max_graph_requests is None else -(-settings.max_graph_requests // dp) * width
     yield from differences(
         {
-            "engine version": (run.engine.version, public(version, run)),
+            "engine version": (run.engine.version, without_build(version, run)),
             "tp": (parallel.tp, reported.get("parallel_config.tensor_parallel_size")),
             "pp": (parallel.pp, reported.get("parallel_config.pipeline_parallel_size")),
             "dp": (parallel.dp, reported.get("parallel_config.data_parallel_size")),
@@ -143,7 +143,7 @@ def _mismatches(reported: Mapping[str, object], run: Run, version: str) -> Itera
             ),
             "prefix caching": (False, reported.get("cache_config.enable_prefix_caching")),
             "largest graph, tokens": (graphs, reported.get("compilation_config.max_cudagraph_capture_size")),
-            "dtype": (DTYPES.get(run.precision), reported.get("model_config.dtype")),
+            "dtype": (REPORTED_DTYPES.get(run.precision), reported.get("model_config.dtype")),
         }
     )
     yield from precision(reported.get("model_config.quantization"), run)

@@ -7,7 +7,7 @@ tokens of one step, of which a decoding request takes 1 + draft tokens.
 import json
 
 from harness.engines.base import Additions, Nodes
-from harness.engines.words import DTYPES, graph_steps, is_all_local, options, own_args
+from harness.engines.options import graph_sizes, is_all_local, model_options, options, user_args
 from harness.errors import UserError
 from harness.paths import expand
 from harness.spec import Mtp, Run
@@ -16,7 +16,7 @@ _BY_MTP = "speculation is what arms differ in: use mtp, acceptance and overrides
 _BY_HARNESS = "is given by mtpbench, anew for each launch"
 _BY_SWEEP = "the sweep has a key of its own for it"
 _HIDES = "would hide what the server is started with"
-TAKEN = {
+RESERVED = {
     "--speculative-config": _BY_MTP,
     "-sc": _BY_MTP,
     "--spec-method": _BY_MTP,
@@ -47,7 +47,7 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     args = [
         expand(run.model.weights),
         *options(host=host, port=port, served_model_name=served_name),
-        *_model_options(run),
+        *model_options(run, tokenizer_flag="tokenizer"),
         *options(max_model_len=settings.context, max_num_seqs=_per_rank(settings.max_running_requests, run)),
         *_topology(run),
         # The model's own defaults would fill sampling that a request leaves out, and may cap its length.
@@ -63,7 +63,7 @@ def common_args(run: Run, *, host: str, port: int, served_name: str) -> Addition
     env = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if is_all_local(run.model):
         env["HF_HUB_OFFLINE"] = "1"
-    return Additions((*args, *own_args(run, TAKEN)), {**env, **run.engine.env})
+    return Additions((*args, *user_args(run, RESERVED)), {**env, **run.engine.env})
 
 
 def node_args(run: Run, nodes: Nodes, rank: int) -> Additions:
@@ -115,7 +115,7 @@ def derived_args(run: Run) -> Additions:
     largest = run.settings.max_graph_requests
     if largest is None:
         return Additions()
-    sizes = [str(requests * width) for requests in graph_steps(_per_rank(largest, run))]
+    sizes = [str(requests * width) for requests in graph_sizes(_per_rank(largest, run))]
     return Additions(("--cudagraph-capture-sizes", *sizes))
 
 
@@ -127,16 +127,6 @@ def _check_step(run: Run, width: int) -> None:
             f"chunked_prefill_tokens: {step} is less than one step of {run.mtp.label} takes, {needed} tokens "
             f"({width} for each running request of a rank): raise it, or lower max_running_requests"
         )
-
-
-def _model_options(run: Run) -> list[str]:
-    model = run.model
-    return options(
-        revision=run.revision or model.revision,
-        tokenizer=None if model.tokenizer is None else expand(model.tokenizer),
-        load_format=None if model.load_format == "auto" else model.load_format,
-        dtype=DTYPES.get(run.precision),
-    )
 
 
 def _topology(run: Run) -> list[str]:

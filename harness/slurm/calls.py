@@ -48,7 +48,7 @@ class Queued:
         task: index in the array; None for a job that is none.
         state: in full, as `RUNNING`.
         reason: why it waits.
-        left: time left, as Slurm writes it.
+        time_left: as Slurm writes it.
         node: where it runs; empty while it does not.
         starts: when Slurm expects it to start, or when it did; `N/A` when it can't tell.
     """
@@ -58,7 +58,7 @@ class Queued:
     task: int | None
     state: str
     reason: str
-    left: str
+    time_left: str
     node: str
     starts: str
 
@@ -73,8 +73,8 @@ class Queued:
         return self.state not in ENDED
 
 
-def said(*command: str, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints; asked again where Slurm was busy, so only for commands that may be given twice.
+def run(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it prints; again where Slurm was busy, so only one that may be given twice.
 
     Raises:
         ClusterError: it was refused, or there is no such program.
@@ -82,7 +82,7 @@ def said(*command: str, env: Mapping[str, str] | None = None) -> str:
     """
     for pause_s in (*PAUSES_S, None):
         try:
-            return said_once(*command, env=env)
+            return run_once(*command, env=env)
         except ClusterSilent:
             if pause_s is None:
                 raise
@@ -90,25 +90,25 @@ def said(*command: str, env: Mapping[str, str] | None = None) -> str:
     raise AssertionError("the last try returns or raises")
 
 
-def said_once(*command: str, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints, asked a single time.
+def run_once(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """Run a command a single time and return what it prints.
 
     Raises:
         ClusterError: it was refused, or there is no such program.
         ClusterSilent: no answer; what was asked for may have been done.
     """
     try:
-        ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except FileNotFoundError as error:
         raise ClusterError(f"no {command[0]} on PATH: go to a machine that can submit to the cluster") from error
     except subprocess.TimeoutExpired as error:
         raise ClusterSilent(f"{command[0]}: no answer from Slurm in {LIMIT_S:.0f} s") from error
-    if ran.returncode < 0:  # squeue dies of SIGPIPE where the controller closes the connection that it writes to
-        raise ClusterSilent(f"{command[0]}: died of {signal.Signals(-ran.returncode).name} before Slurm answered")
-    if ran.returncode:
-        words = " ".join(ran.stderr.split()) or f"exit status {ran.returncode}"
+    if done.returncode < 0:  # squeue dies of SIGPIPE where the controller closes the connection that it writes to
+        raise ClusterSilent(f"{command[0]}: died of {signal.Signals(-done.returncode).name} before Slurm answered")
+    if done.returncode:
+        words = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
         raise (ClusterSilent if _BUSY.search(words) else ClusterError)(f"{command[0]}: {words}")
-    return ran.stdout
+    return done.stdout
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -123,25 +123,25 @@ def queued(names: Collection[str]) -> list[Queued]:
     fields = ("%j", "%F", "%K", "%T", "%r", "%L", "%N", "%S")
     layout = _SEPARATOR.join(fields)
     listed = ("--noheader", "--array", "--states=all", f"--name={','.join(sorted(names))}", f"--format={layout}")
-    lines = said("squeue", *listed).splitlines()
+    lines = run("squeue", *listed).splitlines()
     return [_queued(line.split(_SEPARATOR)) for line in lines if line.count(_SEPARATOR) == len(fields) - 1]
 
 
 def job_facts(job: str) -> dict[str, str]:
     """What `scontrol show job` says of one job or array element; values end at a blank."""
-    return dict(_FACT.findall(said("scontrol", "show", "job", job, "--oneliner")))
+    return dict(_FACT.findall(run("scontrol", "show", "job", job, "--oneliner")))
 
 
 def steps_named(job: str, name: str) -> list[str]:
     """Numbers of a job's running steps that have a name."""
-    lines = said("squeue", "--noheader", "--steps", f"--job={job}", f"--format=%i{_SEPARATOR}%j").splitlines()
+    lines = run("squeue", "--noheader", "--steps", f"--job={job}", f"--format=%i{_SEPARATOR}%j").splitlines()
     ids = (line.split(_SEPARATOR) for line in lines if _SEPARATOR in line)
     return [step.rpartition(".")[2] for step, its_name in ids if its_name == name]
 
 
 def largest_array() -> int:
     """MaxArraySize: an array's indexes lie below it."""
-    setting = re.search(r"^MaxArraySize\s*=\s*(\d+)", said("scontrol", "show", "config"), re.MULTILINE)
+    setting = re.search(r"^MaxArraySize\s*=\s*(\d+)", run("scontrol", "show", "config"), re.MULTILINE)
     if setting is None:
         raise ClusterError("scontrol show config: has no MaxArraySize")
     return int(setting[1])
@@ -149,10 +149,12 @@ def largest_array() -> int:
 
 def node_names(nodelist: str) -> list[str]:
     """`h100-[1-2]` as its single names."""
-    return said("scontrol", "show", "hostnames", nodelist).split()
+    return run("scontrol", "show", "hostnames", nodelist).split()
 
 
 def _queued(fields: Sequence[str]) -> Queued:
-    name, job, task, state, reason, left, node, starts = fields
+    name, job, task, state, reason, time_left, node, starts = fields
     number = int(task) if task.isdigit() else None
-    return Queued(name=name, job=job, task=number, state=state, reason=reason, left=left, node=node, starts=starts)
+    return Queued(
+        name=name, job=job, task=number, state=state, reason=reason, time_left=time_left, node=node, starts=starts
+    )

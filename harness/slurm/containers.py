@@ -1,7 +1,7 @@
 """Words that start an engine's image, by the container runtime of the site. Starts nothing itself."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from harness.spec import Container, Vendor
 
@@ -21,23 +21,21 @@ DEVICES: dict[str, dict[Vendor, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A command in a container.
+class StepCommand:
+    """What a step of a job runs, in a container or bare.
 
     Attributes:
         srun: options for the step that runs it.
-        argv: what the step runs.
-        tidy: removes what a killed client leaves; empty where nothing is left.
+        argv: the command.
     """
 
     srun: tuple[str, ...]
     argv: tuple[str, ...]
-    tidy: tuple[str, ...] = field(default=())
 
 
-def contained(
+def in_container(
     argv: Sequence[str], names: Collection[str], *, container: Container, image: str, vendor: Vendor, job: str
-) -> Started:
+) -> StepCommand:
     """A command as it is started in an image.
 
     Args:
@@ -49,23 +47,33 @@ def contained(
         job: names the container.
     """
     if container.runtime == "pyxis":
-        return Started(_pyxis(container, image), tuple(argv))
+        return StepCommand(_pyxis(container, image), tuple(argv))
     devices = DEVICES[container.runtime].get(vendor, ())
-    mounts = [_both_ends(mount) for mount in container.mounts]
+    mounts = [_source_and_target(mount) for mount in container.mounts]
     if container.runtime == "apptainer":
-        binds = [word for mount in mounts for word in ("--bind", mount)]
-        return Started((), ("apptainer", "exec", *devices, *binds, *container.args, image, *argv))
-    name = f"mtpbench-{job}"
-    options = ("--rm", "--init", f"--name={name}", "--network=host", "--ipc=host", *devices)
-    seen = [word for variable in sorted(names) for word in ("--env", variable)]
-    volumes = [word for mount in mounts for word in ("--volume", mount)]
-    words = ("docker", "run", *options, *volumes, *seen, *container.args, "--entrypoint", argv[0], image, *argv[1:])
-    return Started((), words, ("docker", "rm", "--force", name))
+        binds = _repeated("--bind", mounts)
+        return StepCommand((), ("apptainer", "exec", *devices, *binds, *container.args, image, *argv))
+    options = ("--rm", "--init", f"--name={_docker_name(job)}", "--network=host", "--ipc=host", *devices)
+    given = (*_repeated("--volume", mounts), *_repeated("--env", sorted(names)), *container.args)
+    return StepCommand((), ("docker", "run", *options, *given, "--entrypoint", argv[0], image, *argv[1:]))
+
+
+def docker_removal(job: str) -> tuple[str, ...]:
+    """Removes the container of a job whose `docker run` was killed: Docker's own service goes on with it."""
+    return ("docker", "rm", "--force", _docker_name(job))
+
+
+def _docker_name(job: str) -> str:
+    return f"mtpbench-{job}"
+
+
+def _repeated(flag: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (flag, value)]
 
 
 def _pyxis(container: Container, image: str) -> tuple[str, ...]:
     """Options of https://github.com/NVIDIA/pyxis; a file's path must start with / or ./ (its issue 127)."""
-    mounts = ",".join(_both_ends(mount) for mount in container.mounts)
+    mounts = ",".join(_source_and_target(mount) for mount in container.mounts)
     return (
         f"--container-image={image}",
         *([f"--container-mounts={mounts}"] if mounts else []),
@@ -75,5 +83,6 @@ def _pyxis(container: Container, image: str) -> tuple[str, ...]:
     )
 
 
-def _both_ends(mount: str) -> str:
+def _source_and_target(mount: str) -> str:
+    """`/a:/b` as it is; `/a` is seen by the same name inside."""
     return mount if ":" in mount else f"{mount}:{mount}"

@@ -22,9 +22,11 @@ from harness.launch.wrapping import Wrapping
 from harness.power.taking import Elsewhere
 from harness.rundir import SweepDir
 from harness.slurm import calls
-from harness.slurm.endings import ENDINGS, End, Tenure, TryDir
-from harness.slurm.job import LOOKS, Job, interruption, left_s, requeue, this_job
-from harness.slurm.manifest import TEARDOWN_S, ClusterDir, Element, nodes_for
+from harness.slurm.endings import ENDINGS, End
+from harness.slurm.files import ClusterDir, TryDir
+from harness.slurm.job import POLLS, Job, interruption, left_s, requeue, this_job
+from harness.slurm.manifest import TEARDOWN_S, Element, nodes_for
+from harness.slurm.ownership import Ownership
 from harness.slurm.step import ServerStep
 from harness.slurm.submissions import submissions
 from harness.spec import Cluster, Point, Run, Sweep
@@ -35,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 _SIGNALS = {signal.SIGUSR1: "time_limit", signal.SIGTERM: "terminated", signal.SIGINT: "terminated"}
 
-_SLURM_MAY_KNOW = {"time_limit", "terminated", "server_died", "server_not_ready"}
+_SLURM_MAY_KNOW_MORE = {"time_limit", "terminated", "server_died", "server_not_ready"}
 """Endings of which Slurm may know more: one that preempts a job also says that its time is up."""
 
 _JOB_GOES_ON = {"done", "server_died", "server_not_ready", "gpu_busy", "fault"}
@@ -66,10 +68,10 @@ async def run_element(folder: Path, first: int = 0) -> int:
     if number >= len(elements):
         raise UserError(f"{files.manifest}: has {len(elements)} elements, none is number {number}")
     work = _Work(files, job, elements[number], files.site(), config.load(files.results.lock))
-    write_json(work.files_of_try.begin, _beginning(job, elements[number]))
+    write_json(work.try_dir.begin, _begin_record(job, elements[number]))
     with files.results.shared():
-        end = await _try(work)
-    work.files_of_try.write_end(end)
+        end = await _run_try(work)
+    work.try_dir.write_end(end)
     logger.warning("element %d: %s: %s%s", number, end.reason, end.says, f"\n{end.detail}" if end.detail else "")
     if end.requeued:
         await requeue(job)
@@ -90,24 +92,24 @@ class _Work:
     site: Cluster
     sweep: Sweep
     notice: str | None = None
-    tenure: Tenure = field(init=False)
+    ownership: Ownership = field(init=False)
     step: ServerStep = field(init=False)
 
     def __post_init__(self) -> None:
         folder = self.files.element(self.element.number)
-        run = self.element.of(self.sweep, self.files.results)[0].run
-        self.tenure = Tenure(folder / "owner.json", self.job)
+        run = self.element.current_points(self.sweep, self.files.results)[0].run
+        self.ownership = Ownership(folder / "owner.json", self.job)
         nodes = nodes_for(run, self.site)
         self.step = ServerStep(self.job, self.element, str(folder), nodes.container, nodes.interface)
 
     @property
-    def files_of_try(self) -> TryDir:
-        """Where this try says how it went."""
+    def try_dir(self) -> TryDir:
+        """Files of this try: who measures, and how it ended."""
         return TryDir(self.files.element(self.element.number) / self.job.name)
 
     def done(self) -> int:
         """How many of its points have a row."""
-        return self.element.done(self.sweep, self.files.results)
+        return self.element.count_done(self.sweep, self.files.results)
 
     def wrapping(self, run: Run) -> Wrapping:
         """A step of this job."""
@@ -128,53 +130,53 @@ class _Work:
         left = await left_s(self.job)
         if self.notice is None and left is not None and left < self.element.notice_s:
             self.notice = "time_limit"
-        self._go_on()
+        self._raise_if_interrupted()
 
     async def may_save(self, aborted: str | None) -> None:
         """Not a point whose server the cluster took away: it is no fault of the server's, and is measured again.
 
         A server that is preempted may end in order and only fail requests: so Slurm is asked after every point.
         """
-        if reason := await interruption(self.job, looks=1 if aborted is None else LOOKS):
+        if reason := await interruption(self.job, polls=1 if aborted is None else POLLS):
             raise Interrupted(reason)
-        if not self.tenure.holds:
+        if not self.ownership.is_held:
             raise Interrupted("superseded")
 
-    def _go_on(self) -> None:
-        if not self.tenure.holds:
+    def _raise_if_interrupted(self) -> None:
+        if not self.ownership.is_held:
             raise Interrupted("superseded")
         if self.notice is not None:
             raise Interrupted(self.notice)
 
 
-async def _try(work: _Work) -> End:
+async def _run_try(work: _Work) -> End:
     """Measure, and say how it ended."""
-    if await _is_taken(work):
+    if await _is_measured_by_another_job(work):
         return _end("duplicate")
-    work.tenure.take()
+    work.ownership.claim()
     before = work.done()
     await work.step.tidy(everywhere=True)
-    reason, detail = await _measured(work)
-    if reason in _SLURM_MAY_KNOW:
+    reason, detail = await _measure(work)
+    if reason in _SLURM_MAY_KNOW_MORE:
         reason = await interruption(work.job) or reason
     left = await work.step.tidy(everywhere=reason in _JOB_GOES_ON)
     points = work.done() - before
-    return _end(_verdict(work, reason, points), detail=detail, points=points, left=left)
+    return _end(_final_reason(work, reason, points), detail=detail, points=points, left=left)
 
 
-async def _measured(work: _Work) -> tuple[str, str | None]:
+async def _measure(work: _Work) -> tuple[str, str | None]:
     """Measure what is missing; a code of ENDINGS, and what was said when it was not `done`."""
     measuring = asyncio.create_task(
         measure_part(
             work.sweep,
             work.files.results,
-            lambda: work.element.of(work.sweep, work.files.results),
+            lambda: work.element.current_points(work.sweep, work.files.results),
             work,
             power_required=work.element.power_required,
             in_virtual_time=work.element.in_virtual_time,
         )
     )
-    with _signals_heard(work, measuring):
+    with _stopping_on_signals(work, measuring):
         try:
             await measuring
         except Interrupted as error:
@@ -193,18 +195,18 @@ async def _measured(work: _Work) -> tuple[str, str | None]:
 
 
 @contextmanager
-def _signals_heard(work: _Work, measuring: "asyncio.Task[None]") -> Iterator[None]:
+def _stopping_on_signals(work: _Work, measuring: "asyncio.Task[None]") -> Iterator[None]:
     """USR1 leaves the point in flight the time to end; TERM does not."""
     loop = asyncio.get_running_loop()
 
-    def heard(reason: str) -> None:
+    def on_signal(reason: str) -> None:
         work.notice = work.notice or reason
-        work.files_of_try.write_end(_end(reason))  # should this process be killed before it can say more
+        work.try_dir.write_end(_end(reason))  # should this process be killed before it can say more
         grace_s = max(0.0, work.element.notice_s - TEARDOWN_S) if reason == "time_limit" else 0.0
         loop.call_later(grace_s, measuring.cancel)
 
     for number, reason in _SIGNALS.items():
-        loop.add_signal_handler(number, heard, reason)
+        loop.add_signal_handler(number, on_signal, reason)
     try:
         yield
     finally:
@@ -212,17 +214,17 @@ def _signals_heard(work: _Work, measuring: "asyncio.Task[None]") -> Iterator[Non
             loop.remove_signal_handler(number)
 
 
-async def _is_taken(work: _Work) -> bool:
+async def _is_measured_by_another_job(work: _Work) -> bool:
     """Whether another job that Slurm still runs measures the element: the sweep was submitted twice."""
-    owner = work.tenure.owner()
+    owner = work.ownership.owner()
     if owner is None or owner.key == work.job.key:
         return False
-    names = {one.name for one in submissions(work.files)}
+    names = {submission.name for submission in submissions(work.files)}
     queue = await asyncio.to_thread(calls.queued, names)
     return any(job.key == owner.key and job.state == "RUNNING" for job in queue)
 
 
-def _verdict(work: _Work, reason: str, points: int) -> str:
+def _final_reason(work: _Work, reason: str, points: int) -> str:
     """The ending as it has to be taken: nothing is tried for ever."""
     if reason == "time_limit" and not points:
         return "no_progress"
@@ -243,7 +245,7 @@ def _end(reason: str, *, detail: str | None = None, points: int = 0, left: Seque
     )
 
 
-def _beginning(job: Job, element: Element) -> dict[str, object]:
+def _begin_record(job: Job, element: Element) -> dict[str, object]:
     return {
         "job": job.key,
         "restart": job.restart,

@@ -4,12 +4,8 @@ Only what the cluster did is tried again by itself; a server that crashes would 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
-
-from harness.slurm.job import Job
-from harness.whole import write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,69 +59,3 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     points: int = 0
     requeued: bool = False
     left: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TryDir:
-    """The files of one try: `element-<n>/<job>-<restart>`."""
-
-    path: Path
-
-    @property
-    def begin(self) -> Path:
-        """Who, where, since when."""
-        return self.path / "begin.json"
-
-    @property
-    def end(self) -> Path:
-        """How it ended; missing while it runs, and where it was killed at once."""
-        return self.path / "end.json"
-
-    def read_end(self) -> End | None:
-        """How it ended, if it could say."""
-        return msgspec.json.decode(self.end.read_bytes(), type=End) if self.end.exists() else None
-
-    def write_end(self, end: End) -> None:
-        """Write end.json."""
-        write_json(self.end, msgspec.to_builtins(end))
-
-
-def tries(element: Path) -> list[TryDir]:
-    """All tries of an element, the first one first."""
-    return [TryDir(path.parent) for path in sorted(element.glob("*/begin.json"), key=lambda path: path.stat().st_mtime)]
-
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """owner.json: the run of a job that measures an element."""
-
-    key: str
-    restart: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """A job's hold on an element, which the next job takes from it: a node that Slurm has lost may still be at work.
-
-    No lock, since not every shared file system has them: the last to write its name owns the element, the others find
-    out before they start or save a point.
-    """
-
-    file: Path
-    job: Job
-
-    def owner(self) -> Owner | None:
-        """Who owns the element."""
-        return msgspec.json.decode(self.file.read_bytes(), type=Owner) if self.file.exists() else None
-
-    def take(self) -> None:
-        """Own the element from now on."""
-        write_json(self.file, msgspec.to_builtins(self._me))
-
-    @property
-    def holds(self) -> bool:
-        """Whether nobody has taken it over."""
-        return self.owner() == self._me
-
-    @property
-    def _me(self) -> Owner:
-        return Owner(key=self.job.key, restart=self.job.restart)

@@ -10,8 +10,11 @@ from datetime import datetime
 from harness.errors import ClusterError, ClusterSilent, UserError
 from harness.slurm import calls
 
-LOOKS = 10
-LOOK_S = 0.3
+POLLS = 10
+"""How often Slurm is asked why a server is gone."""
+
+POLL_S = 0.3
+"""Between two of them."""
 
 _BY_STATE = {
     "CANCELLED": "cancelled",
@@ -63,14 +66,14 @@ def this_job(env: Mapping[str, str] = os.environ) -> Job:
     )
 
 
-async def interruption(job: Job, looks: int = LOOKS) -> str | None:
+async def interruption(job: Job, polls: int = POLLS) -> str | None:
     """Why Slurm is ending a job, as a code of ENDINGS; None where it is not, or does not say.
 
     Asked several times where a server is gone: it may be gone before Slurm's own state says why.
     """
-    for look in range(looks):
-        if look:
-            await asyncio.sleep(LOOK_S)
+    for poll in range(polls):
+        if poll:
+            await asyncio.sleep(POLL_S)
         try:
             facts = await asyncio.to_thread(calls.job_facts, job.key)
         except ClusterSilent:
@@ -86,7 +89,8 @@ async def left_s(job: Job) -> float | None:
     """Seconds until the job's time is up; None where Slurm does not say."""
     try:
         facts = await asyncio.to_thread(calls.job_facts, job.key)
-        return (datetime.fromisoformat(facts.get("EndTime", "")) - datetime.now()).total_seconds()  # noqa: DTZ005 - Slurm writes local time
+        end = datetime.fromisoformat(facts.get("EndTime", ""))
+        return (end - datetime.now()).total_seconds()  # noqa: DTZ005 - Slurm writes local time
     except (ClusterError, ValueError):
         return None
 
@@ -99,8 +103,8 @@ async def requeue(job: Job) -> None:
     Raises:
         ClusterError: Slurm refused.
     """
-    await asyncio.to_thread(calls.said, "scontrol", "requeue", job.key)
-    await asyncio.sleep(calls.LIMIT_S * LOOKS)
+    await asyncio.to_thread(calls.run, "scontrol", "requeue", job.key)
+    await asyncio.sleep(calls.LIMIT_S * POLLS)
     raise ClusterError(f"{job.key}: was put back in the queue, and runs on")
 
 

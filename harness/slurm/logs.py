@@ -8,12 +8,13 @@ from pathlib import Path
 from harness.errors import ClusterSilent, UserError
 from harness.rundir import SweepDir
 from harness.slurm import queue
-from harness.slurm.endings import tries
-from harness.slurm.manifest import ClusterDir
+from harness.slurm.files import ClusterDir, tries
 from harness.whole import read_json
 
-LOOK_S = 0.5
-ASK_S = 5.0
+POLL_S = 0.5
+"""Between two readings of a log that is followed."""
+
+QUEUE_POLL_S = 5.0
 """Between two questions to Slurm whether anybody still writes."""
 
 
@@ -25,20 +26,20 @@ def log_of(folder: Path, which: str) -> Path:
     """
     files = ClusterDir(SweepDir(folder))
     if which.isdigit():
-        found = [files.path / f"{read_json(made.begin)['job']}.log" for made in tries(files.element(int(which)))]
+        candidates = [files.path / f"{read_json(one.begin)['job']}.log" for one in tries(files.element(int(which)))]
     elif which == "answer":
-        found = sorted(files.path.glob("answer-*.log"), key=lambda path: path.stat().st_mtime)
+        candidates = sorted(files.path.glob("answer-*.log"), key=lambda path: path.stat().st_mtime)
     else:
         runs = [run for run in files.results.runs() if fnmatch(run.path.name, which)]
         logs = (attempt.log for run in runs for attempt in run.attempts() if attempt.log.exists())
-        found = sorted(logs, key=lambda path: path.stat().st_mtime)
-    there = [path for path in found if path.exists()]
-    if not there:
+        candidates = sorted(logs, key=lambda path: path.stat().st_mtime)
+    existing = [path for path in candidates if path.exists()]
+    if not existing:
         keys = ", ".join(run.path.name for run in files.results.runs()) or "none has begun"
         raise UserError(
             f"{which}: no log of that yet in {folder}; name an element's number, `answer`, or a run: {keys}"
         )
-    return there[-1]
+    return existing[-1]
 
 
 def read(path: Path, folder: Path, *, follow: bool) -> Iterator[str]:
@@ -50,10 +51,10 @@ def read(path: Path, folder: Path, *, follow: bool) -> Iterator[str]:
                 yield chunk
             elif not follow:
                 return
-            elif time.monotonic() - asked_at > ASK_S:
+            elif time.monotonic() - asked_at > QUEUE_POLL_S:
                 follow, asked_at = _anybody_writes(folder), time.monotonic()
             else:
-                time.sleep(LOOK_S)
+                time.sleep(POLL_S)
 
 
 def _anybody_writes(folder: Path) -> bool:

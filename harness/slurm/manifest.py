@@ -1,16 +1,8 @@
-"""A sweep cut into elements, the parts that a cluster measures each by itself, and where they keep their files.
+"""A sweep cut into elements, the parts that a cluster measures each by itself.
 
 An element is one launch of a pair: Off and the arms that are compared with it, on the same node, one server after the
 other, in an order that alternates over launches. So a slow node slows both, and launches may run side by side. Where
 results add points to a ladder, the first launch decides for all: then all launches of a pair are one element.
-
-    results/<sweep>/slurm/
-        manifest.jsonl                    one element a line, frozen when the sweep is first submitted
-        cluster.json                      the site, resolved
-        submissions.jsonl                 what was asked of sbatch, each line before and after
-        <array>_<task>.log                what an element printed
-        element-<n>/owner.json            the job that measures it now
-        element-<n>/<job>-<restart>/      one try: begin.json, end.json
 
 Calls nothing of Slurm.
 """
@@ -19,22 +11,20 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
 
 from harness import ladder
-from harness.errors import ResultsError, UserError
+from harness.errors import UserError
 from harness.plan import PlannedRun, plan
 from harness.plan.guess import Guess, total
 from harness.rundir import SweepDir
 from harness.spec import Cluster, GpuNodes, Ladder, Point, Run, Sweep, expand
-from harness.whole import atomic
 
-SPARE = 1.25
+GUESS_FACTOR = 1.25
 """Times the longest guess: a job that is cut off costs more than one that asks for too much."""
 
-MARGIN_S = 300.0
+OVERHEAD_S = 300.0
 """To reach the node, import, and leave it clean."""
 
 TEARDOWN_S = 60.0
@@ -97,83 +87,19 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
         same = (self.number, self.pair, self.launch) == (before.number, before.pair, before.launch)
         return same and self.points[: len(before.points)] == before.points
 
-    def of(self, sweep: Sweep, results: SweepDir) -> list[Point]:
+    def current_points(self, sweep: Sweep, results: SweepDir) -> list[Point]:
         """Its points, whole, in the order of measuring; rows may have added to them."""
         launches = range(self.launch, self.launch + self.launches)
         asked = ladder.points(sweep, results)
         return [point for point in asked if point.run.baseline.key == self.pair and point.launch in launches]
 
-    def done(self, sweep: Sweep, results: SweepDir) -> int:
+    def count_done(self, sweep: Sweep, results: SweepDir) -> int:
         """How many of its points are done."""
-        return sum(results.run(point.run.key).point(point.folder).done for point in self.of(sweep, results))
+        return sum(results.run(point.run.key).point(point.folder).done for point in self.current_points(sweep, results))
 
-    def missing(self, sweep: Sweep, results: SweepDir) -> bool:
+    def is_incomplete(self, sweep: Sweep, results: SweepDir) -> bool:
         """Whether some of its points are not done."""
-        return self.done(sweep, results) < len(self.of(sweep, results))
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterDir:
-    """The files of a sweep on a cluster."""
-
-    results: SweepDir
-
-    @property
-    def path(self) -> Path:
-        """The folder of them all."""
-        return self.results.path / "slurm"
-
-    @property
-    def cluster(self) -> Path:
-        """The site."""
-        return self.path / "cluster.json"
-
-    @property
-    def submissions(self) -> Path:
-        """What was asked of sbatch."""
-        return self.path / "submissions.jsonl"
-
-    @property
-    def manifest(self) -> Path:
-        """The elements."""
-        return self.path / "manifest.jsonl"
-
-    def element(self, number: int) -> Path:
-        """Files of one element."""
-        return self.path / f"element-{number}"
-
-    def site(self) -> Cluster:
-        """The site that the sweep was submitted to.
-
-        Raises:
-            ResultsError: it was not.
-        """
-        if not self.cluster.exists():
-            raise ResultsError(f"{self.results.path}: was not submitted to a cluster")
-        return Cluster.model_validate_json(self.cluster.read_bytes())
-
-    def elements(self) -> list[Element]:
-        """The frozen elements; none before the first submission."""
-        if not self.manifest.exists():
-            return []
-        return [msgspec.json.decode(line, type=Element) for line in self.manifest.read_bytes().splitlines()]
-
-    def freeze(self, cluster: Cluster, elements: Sequence[Element]) -> None:
-        """Write down site and elements; what is asked of Slurm may change from one submission to the next.
-
-        Raises:
-            UserError: other elements were submitted before.
-        """
-        before = self.elements()
-        if len(elements) < len(before) or not all(map(Element.continues, elements, before)):
-            raise UserError(
-                f"{self.manifest}: another cut of the sweep was submitted before, by another version of mtpbench; "
-                "choose another folder with -o"
-            )
-        with atomic(self.cluster) as partial:
-            partial.write_text(cluster.model_dump_json(indent=1) + "\n")
-        with atomic(self.manifest) as partial:
-            partial.write_bytes(b"".join(msgspec.json.encode(element) + b"\n" for element in elements))
+        return self.count_done(sweep, results) < len(self.current_points(sweep, results))
 
 
 def elements_of(sweep: Sweep, cluster: Cluster, manner: Manner) -> list[Element]:
@@ -219,7 +145,7 @@ def nodes_for(run: Run, cluster: Cluster) -> GpuNodes:
     return nodes
 
 
-def name_of(point: Point) -> str:
+def _point_name(point: Point) -> str:
     """`<run key>/<point>`."""
     return f"{point.run.key}/{point.folder}"
 
@@ -250,7 +176,7 @@ def _element(
         gpus_per_node=gpus_per_node,
         time_min=asked_min,
         notice_s=_notice_s(planned, asked_min),
-        points=tuple(name_of(point) for point in points),
+        points=tuple(_point_name(point) for point in points),
         power_required=manner.power_required,
         in_virtual_time=manner.in_virtual_time,
     )
@@ -273,7 +199,7 @@ def _time_min(planned: Sequence[PlannedRun], launches: int, nodes: GpuNodes) -> 
                 f"how long a job takes is not known ({guess.reason}): give --time, or the site's time_limit_min"
             )
         return nodes.time_limit_min
-    asked = math.ceil((SPARE * guess.high + MARGIN_S) / 60)
+    asked = math.ceil((GUESS_FACTOR * guess.high + OVERHEAD_S) / 60)
     return min(asked, nodes.time_limit_min or asked)
 
 

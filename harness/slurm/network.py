@@ -26,17 +26,17 @@ def nodes_of(nodelist: str, interface: str | None) -> Nodes:
 
 
 def _address(node: str) -> str:
-    said = calls.said("scontrol", "show", "node", node, "--oneliner")
-    found = re.search(r"NodeAddr=(\S+)", said)
+    output = calls.run("scontrol", "show", "node", node, "--oneliner")
+    address = re.search(r"NodeAddr=(\S+)", output)
     try:
-        return socket.gethostbyname(found[1] if found else node)
+        return socket.gethostbyname(address[1] if address else node)
     except OSError as error:
         raise ClusterError(f"{node}: its address is not known here ({error}); give the site's interface") from error
 
 
 def _address_of(interface: str) -> str:
-    said = calls.said("ip", "-4", "-oneline", "address", "show", "dev", interface)
-    found = re.search(r"inet (\d+\.\d+\.\d+\.\d+)", said)
-    if found is None:
+    output = calls.run("ip", "-4", "-oneline", "address", "show", "dev", interface)
+    address = re.search(r"inet (\d+\.\d+\.\d+\.\d+)", output)
+    if address is None:
         raise ClusterError(f"interface {interface}: has no IPv4 address on {socket.gethostname()}")
-    return found[1]
+    return address[1]

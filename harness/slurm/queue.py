@@ -12,8 +12,8 @@ from harness.errors import ClusterError
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.calls import Queued
-from harness.slurm.endings import tries
-from harness.slurm.manifest import ClusterDir, Element
+from harness.slurm.files import ClusterDir, tries
+from harness.slurm.manifest import Element
 from harness.slurm.submissions import jobs_of_elements, submissions
 from harness.spec import Sweep
 
@@ -21,7 +21,7 @@ HEADINGS = ("element", "launch", "points", "tries", "state")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stand:
+class ElementStatus:
     """How one element stands.
 
     Attributes:
@@ -40,7 +40,7 @@ class Stand:
     says: str
 
 
-def stands(folder: Path) -> list[Stand]:
+def element_statuses(folder: Path) -> list[ElementStatus]:
     """Every element of a submitted sweep; none for a folder that was not submitted."""
     files = ClusterDir(SweepDir(folder))
     known = submissions(files)
@@ -50,15 +50,15 @@ def stands(folder: Path) -> list[Stand]:
         jobs, silence = {}, str(error)
     elements = files.elements()
     sweep = config.load(files.results.lock) if elements else None
-    return [_stand(files, sweep, element, jobs.get(element.number), silence) for element in elements if sweep]
+    return [_status(files, sweep, element, jobs.get(element.number), silence) for element in elements if sweep]
 
 
 def text(folder: Path) -> str:
     """The same as a table, for a terminal; empty for a folder that was not submitted."""
-    found = stands(folder)
-    if not found:
+    statuses = element_statuses(folder)
+    if not statuses:
         return ""
-    rows = [HEADINGS, *(_row(stand) for stand in found)]
+    rows = [HEADINGS, *map(_row, statuses)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
@@ -73,7 +73,7 @@ def cancel(folder: Path) -> list[str]:
     known = submissions(ClusterDir(SweepDir(folder)))
     jobs = sorted({job.job for job in calls.queued({one.name for one in known}) if job.active})
     for job in jobs:
-        calls.said("scancel", job)
+        calls.run("scancel", job)
     return jobs
 
 
@@ -92,8 +92,10 @@ def is_active(folder: Path) -> bool:
     return any(job.active for job in calls.queued({one.name for one in known}))
 
 
-def _stand(files: ClusterDir, sweep: Sweep, element: Element, job: Queued | None, silence: str | None) -> Stand:
-    points, done = len(element.of(sweep, files.results)), element.done(sweep, files.results)
+def _status(
+    files: ClusterDir, sweep: Sweep, element: Element, job: Queued | None, silence: str | None
+) -> ElementStatus:
+    points, done = len(element.current_points(sweep, files.results)), element.count_done(sweep, files.results)
     made = tries(files.element(element.number))
     if done == points:
         state, says = "done", ""
@@ -106,12 +108,12 @@ def _stand(files: ClusterDir, sweep: Sweep, element: Element, job: Queued | None
     else:
         end = made[-1].read_end()
         state, says = (end.reason, end.says) if end else ("killed", "at once, and said nothing; submit again")
-    return Stand(element=element, points=points, done=done, tries=len(made), state=state, says=says)
+    return ElementStatus(element=element, points=points, done=done, tries=len(made), state=state, says=says)
 
 
 def _in_queue(job: Queued) -> tuple[str, str]:
     if job.node:
-        return "running", f"on {job.node}, {job.left} left"
+        return "running", f"on {job.node}, {job.time_left} left"
     starts = "" if job.starts == "N/A" else f", to start {job.starts}"
     return "waiting", f"{job.reason}{starts}"
 
@@ -124,10 +126,10 @@ def _never_began(job: Queued | None) -> tuple[str, str]:
     return "not_started", f"{cause} Then submit again"
 
 
-def _row(stand: Stand) -> Sequence[str]:
-    element = stand.element
-    points = f"{stand.done}/{stand.points}"
+def _row(status: ElementStatus) -> Sequence[str]:
+    element = status.element
+    points = f"{status.done}/{status.points}"
     last = element.launch + element.launches
     launch = str(last) if element.launches == 1 else f"{element.launch + 1}-{last}"
-    state = stand.state + (f": {stand.says}" if stand.says else "")
-    return (str(element.number), launch, points, str(stand.tries), state)
+    state = status.state + (f": {status.says}" if status.says else "")
+    return (str(element.number), launch, points, str(status.tries), state)

@@ -18,7 +18,7 @@ from harness.launch.tidy import killed
 from harness.launch.wrapping import Inner, Wrapping
 from harness.power.taking import Elsewhere
 from harness.slurm import calls
-from harness.slurm.containers import Started, contained
+from harness.slurm.containers import StepCommand, docker_removal, in_container
 from harness.slurm.job import Job
 from harness.slurm.manifest import Element
 from harness.slurm.network import nodes_of
@@ -26,8 +26,10 @@ from harness.spec import Container, Run
 
 logger = logging.getLogger(__name__)
 
-NAME = "mtpbench-server"
-BESIDE = "mtpbench-power"
+SERVER_STEP = "mtpbench-server"
+POWER_STEP = "mtpbench-power"
+"""Names of a job's steps: the server, and samplers on its other nodes."""
+
 MARK = "MTPBENCH_ELEMENT"
 """Variable of every process of a server; its value names the element, which no two jobs measure at once."""
 
@@ -52,7 +54,7 @@ class ServerStep:
             if nodes is None:
                 return (*srun, *started[0].argv)
             commands = [(one.env, there.argv) for one, there in zip(inner, started, strict=True)]
-            return (*srun, "bash", "-c", by_rank(commands, self.element.gpus_per_node))
+            return (*srun, "bash", "-c", rank_script(commands, self.element.gpus_per_node))
 
         addresses = () if nodes is None else nodes.addresses
         return Wrapping(
@@ -84,7 +86,7 @@ class ServerStep:
             everywhere: on all nodes of the job, not on this one alone.
         """
         if self.container is not None and self.container.runtime == "docker":
-            removal = ("docker", "rm", "--force", f"mtpbench-{self.job.name}")
+            removal = docker_removal(self.job.name)
             await asyncio.to_thread(subprocess.run, removal, capture_output=True, check=False, timeout=calls.LIMIT_S)
         here = await killed(MARK, self.mark)
         others = self.elsewhere() if everywhere else ()
@@ -94,15 +96,15 @@ class ServerStep:
     def _tidied(self, place: Elsewhere) -> tuple[int, ...]:
         command = [*place.start, sys.executable, "-m", "harness.launch.tidy", MARK, self.mark]
         try:
-            return tuple(map(int, calls.said_once(*command).split()))
+            return tuple(map(int, calls.run_once(*command).split()))
         except ClusterError as error:  # the job is being ended, and Slurm ends what runs there
             logger.warning("%s: %s: what is left there is not known: %s", self.job.key, place.node, error)
             return ()
 
-    def _started(self, run: Run, argv: Sequence[str], names: Collection[str]) -> Started:
+    def _started(self, run: Run, argv: Sequence[str], names: Collection[str]) -> StepCommand:
         if self.container is None or run.engine.image is None:
-            return Started((), tuple(argv))
-        return contained(
+            return StepCommand((), tuple(argv))
+        return in_container(
             argv,
             names,
             container=self.container,
@@ -125,14 +127,14 @@ class ServerStep:
             "--kill-on-bad-exit=1",
             "--unbuffered",
             "--export=ALL",
-            f"--job-name={NAME}",
+            f"--job-name={SERVER_STEP}",
             *(["--label"] if nodes > 1 else []),
         )
 
     async def _ask_to_end(self) -> None:
         try:
-            for step in await asyncio.to_thread(calls.steps_named, self.job.key, NAME):
-                await asyncio.to_thread(calls.said, "scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
+            for step in await asyncio.to_thread(calls.steps_named, self.job.key, SERVER_STEP):
+                await asyncio.to_thread(calls.run, "scancel", "--full", "--signal=TERM", f"{self.job.key}.{step}")
         except ClusterError as error:  # the step is gone already, or will be ended with srun
             logger.info("%s: %s", self.job.key, error)
 
@@ -151,11 +153,11 @@ def on_node(node: str) -> tuple[str, ...]:
         "--unbuffered",
         "--quiet",
         "--export=ALL",
-        f"--job-name={BESIDE}",
+        f"--job-name={POWER_STEP}",
     )
 
 
-def by_rank(commands: Sequence[tuple[Mapping[str, str], Sequence[str]]], gpus: int) -> str:
+def rank_script(commands: Sequence[tuple[Mapping[str, str], Sequence[str]]], gpus: int) -> str:
     """A script for all nodes of a step: each runs its own command, if it has its GPUs.
 
     Args:

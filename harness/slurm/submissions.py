@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from harness.slurm.calls import Queued
-from harness.slurm.manifest import ClusterDir
+from harness.slurm.files import ClusterDir
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: of the job, and of no other.
+        what: `answer` is the job that scores and compares.
         job: Slurm's number; None until it is known, empty where Slurm has no such job.
         first: element that is task 0 of the array.
         elements: numbers in the manifest; none for the answer.
@@ -51,7 +52,7 @@ def jobs_of_elements(known: Sequence[Submission], queue: Sequence[Queued]) -> di
     return {by_name[job.name].first + job.task: job for job in jobs if job.task is not None}
 
 
-def note(files: ClusterDir, submission: Submission) -> None:
+def record(files: ClusterDir, submission: Submission) -> None:
     """Write down a call of sbatch: before it is made, and again when its answer is known."""
     with files.submissions.open("ab") as file:
         file.write(msgspec.json.encode(submission) + b"\n")

@@ -1,4 +1,4 @@
-"""Hand a sweep to Slurm: an array for each resource shape, and a job after them all that computes the answer.
+"""Hand a sweep to Slurm: an array for each resource shape, and after them all the job that computes the answer.
 
 May be called again at any time, after any failure: only elements with points missing and nobody at work are
 submitted. Each job gets a name of its own, written down before sbatch is called; where sbatch's answer is lost, Slurm
@@ -24,9 +24,10 @@ from harness.hold import hold
 from harness.paths import job_script
 from harness.rundir import SweepDir
 from harness.slurm import calls
-from harness.slurm.asking import answer_options, array_option, element_options
-from harness.slurm.manifest import ClusterDir, Element, Manner, elements_of
-from harness.slurm.submissions import Submission, active_elements, note, submissions
+from harness.slurm.files import ClusterDir
+from harness.slurm.manifest import Element, Manner, elements_of
+from harness.slurm.sbatch_options import answer_options, array_option, element_options
+from harness.slurm.submissions import Submission, active_elements, record, submissions
 from harness.spec import Cluster, Sweep
 from harness.virtual import refuse_task
 
@@ -78,11 +79,11 @@ def submit(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLA
         known = _reconciled(files)
         queue = calls.queued({one.name for one in known})
         active = active_elements(known, queue)
-        unfinished = [element for element in elements if element.missing(sweep, files.results)]
+        unfinished = [element for element in elements if element.is_incomplete(sweep, files.results)]
         todo = [element for element in unfinished if element.number not in active]
         arrays = _submit_arrays(files, cluster, todo)
-        running = {job.job for job in queue if job.active and any(one.elements and one.job == job.job for one in known)}
-        answer = _submit_answer(files, cluster, known, queue, [*sorted(running), *(a.job or "" for a in arrays)])
+        after = [*_running_arrays(known, queue), *(array.job or "" for array in arrays)]
+        answer = _submit_answer_job(files, cluster, known, queue, after)
     return Submitted(
         total=len(elements),
         done=len(elements) - len(unfinished),
@@ -102,11 +103,11 @@ def commands(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_P
     files = ClusterDir(SweepDir(folder.absolute()))
     with hold(files.path / ".submitting"):
         elements = _frozen(files, sweep, cluster, manner)
-    arrays = _arrays(files, cluster, [element for element in elements if element.missing(sweep, files.results)])
+    arrays = _arrays(files, cluster, [element for element in elements if element.is_incomplete(sweep, files.results)])
     program = f"MTPBENCH={shlex.quote(_program())}"
     jobs = [f"JOB{number}" for number in range(len(arrays))]
-    words = [*(array.words(files, cluster.at_once) for array in arrays), _answer_words(files, cluster, jobs)]
-    return [f"{program} {shlex.join(['sbatch', *line])}" for line in words]
+    lines = [*(array.arguments(files, cluster.at_once) for array in arrays), _answer_arguments(files, cluster, jobs)]
+    return [f"{program} {shlex.join(['sbatch', *arguments])}" for arguments in lines]
 
 
 def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, manner: Manner) -> list[Element]:
@@ -121,7 +122,7 @@ def _frozen(files: ClusterDir, sweep: Sweep, cluster: Cluster, manner: Manner) -
 def _reconciled(files: ClusterDir) -> list[Submission]:
     """All submissions; of those whose answer was lost, Slurm is asked what became of them."""
     for lost in (one for one in submissions(files) if one.job is None):
-        note(files, msgspec.structs.replace(lost, job=_job_named(lost.name) or ""))
+        record(files, msgspec.structs.replace(lost, job=_job_named(lost.name) or ""))
     return submissions(files)
 
 
@@ -133,7 +134,7 @@ class _Array:
     tasks: list[int]
     options: list[str]
 
-    def words(self, files: ClusterDir, at_once: int | None) -> list[str]:
+    def arguments(self, files: ClusterDir, at_once: int | None) -> list[str]:
         """What follows the job's name on sbatch's command line."""
         script = [str(job_script("element.slurm")), str(files.results.path), str(self.first)]
         return [*self.options, array_option(self.tasks, at_once), *script]
@@ -150,56 +151,65 @@ def _arrays(files: ClusterDir, cluster: Cluster, todo: Sequence[Element]) -> lis
     ]
 
 
+def _running_arrays(known: Sequence[Submission], queue: Sequence[calls.Queued]) -> list[str]:
+    """Numbers of the arrays submitted earlier of which something runs or may still run."""
+    arrays = {submission.job for submission in known if submission.elements}
+    return sorted({job.job for job in queue if job.active and job.job in arrays})
+
+
 def _submit_arrays(files: ClusterDir, cluster: Cluster, todo: Sequence[Element]) -> list[Submission]:
     arrays = _arrays(files, cluster, todo)
     for array in arrays:
-        _check(array.options, cluster)
+        _check_startable(array.options, cluster)
     return [
         _sbatch(
             files,
             Submission(
-                name=_name(files),
+                name=_new_job_name(files),
                 what="elements",
                 at=_now(),
                 first=array.first,
                 elements=tuple(array.first + task for task in array.tasks),
             ),
-            array.words(files, cluster.at_once),
+            array.arguments(files, cluster.at_once),
         )
         for array in arrays
     ]
 
 
-def _submit_answer(
+def _submit_answer_job(
     files: ClusterDir,
     cluster: Cluster,
     known: Sequence[Submission],
     queue: Sequence[calls.Queued],
     after: Sequence[str],
 ) -> Submission | None:
-    """One answer after all that is under way; an earlier one that still waits would come too early."""
+    """One job after all that is under way, to score and compare; an earlier one that still waits would come too early.
+
+    None where nothing is under way.
+    """
     if not after:
         return None
     names = {one.name for one in known if one.what == "answer"}
     for job in queue:
         if job.name in names and job.active:
-            calls.said("scancel", job.key)
-    asked = Submission(name=_name(files), what="answer", at=_now())
-    return _sbatch(files, asked, _answer_words(files, cluster, after))
+            calls.run("scancel", job.key)
+    asked = Submission(name=_new_job_name(files), what="answer", at=_now())
+    return _sbatch(files, asked, _answer_arguments(files, cluster, after))
 
 
-def _answer_words(files: ClusterDir, cluster: Cluster, after: Sequence[str]) -> list[str]:
+def _answer_arguments(files: ClusterDir, cluster: Cluster, after: Sequence[str]) -> list[str]:
     folder = files.results.path
     return [*answer_options(cluster.answer, after, folder), str(job_script("answer.slurm")), str(folder)]
 
 
-def _sbatch(files: ClusterDir, asked: Submission, words: Sequence[str]) -> Submission:
+def _sbatch(files: ClusterDir, asked: Submission, arguments: Sequence[str]) -> Submission:
     """Submit once, however often it has to be tried."""
-    note(files, asked)
-    command = ("sbatch", "--parsable", f"--job-name={asked.name}", *words)
+    record(files, asked)
+    command = ("sbatch", "--parsable", f"--job-name={asked.name}", *arguments)
     for left in reversed(range(TRIES)):
         try:
-            job = calls.said_once(*command, env=_environment()).strip().partition(";")[0]
+            job = calls.run_once(*command, env=_environment()).strip().partition(";")[0]
         except ClusterSilent:
             job = _job_named(asked.name) or ""
             if not job and not left:
@@ -207,7 +217,7 @@ def _sbatch(files: ClusterDir, asked: Submission, words: Sequence[str]) -> Submi
         if job:
             break
     submitted = msgspec.structs.replace(asked, job=job)
-    note(files, submitted)
+    record(files, submitted)
     return submitted
 
 
@@ -216,10 +226,10 @@ def _job_named(name: str) -> str | None:
     return min(jobs, default=None)
 
 
-def _check(options: Sequence[str], cluster: Cluster) -> None:
+def _check_startable(options: Sequence[str], cluster: Cluster) -> None:
     """Let Slurm say now what it would otherwise say never: some requests wait for ever."""
     try:
-        calls.said("sbatch", "--test-only", *options, str(job_script("element.slurm")), env=_environment())
+        calls.run("sbatch", "--test-only", *options, str(job_script("element.slurm")), env=_environment())
     except ClusterSilent:
         raise
     except ClusterError as error:
@@ -250,7 +260,7 @@ def _program() -> str:
     return program
 
 
-def _name(files: ClusterDir) -> str:
+def _new_job_name(files: ClusterDir) -> str:
     folder = re.sub(r"[^\w.-]", "_", files.results.path.name)
     return f"mtpbench-{folder}-{secrets.token_hex(4)}"
 

@@ -14,15 +14,15 @@ PAUSE_S = 5.0
 CLEAR = "\x1b[H\x1b[2J"
 
 
-def screen(folder: Path) -> str:
+def status_screen(folder: Path) -> str:
     """Everything that is known now; no line break at the end."""
     return "\n\n".join(filter(None, (render(read(folder)), queue.text(folder))))
 
 
 def watched(folder: Path) -> Iterator[str]:
-    """The screen every few seconds, until nothing is left to be done, or nobody is left to do it."""
+    """The status screen every few seconds, until nothing is left to be done, or nobody is left to do it."""
     while True:
-        yield (CLEAR if sys.stdout.isatty() else "") + screen(folder)
+        yield (CLEAR if sys.stdout.isatty() else "") + status_screen(folder)
         if not _goes_on(folder):
             return
         time.sleep(PAUSE_S)

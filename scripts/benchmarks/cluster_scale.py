@@ -30,7 +30,8 @@ from emulated_error import SYSTEMS
 from harness import config
 from harness.rundir import SweepDir
 from harness.slurm import calls
-from harness.slurm.manifest import ClusterDir, Manner
+from harness.slurm.files import ClusterDir
+from harness.slurm.manifest import Manner
 from harness.slurm.queue import cancel
 from harness.slurm.submissions import submissions
 from harness.slurm.submit import commands, submit

@@ -16,8 +16,9 @@ from harness import config
 from harness.launch import processes
 from harness.rundir import SweepDir
 from harness.slurm import calls
-from harness.slurm.endings import End, tries
-from harness.slurm.manifest import ClusterDir, Manner
+from harness.slurm.endings import End
+from harness.slurm.files import ClusterDir, tries
+from harness.slurm.manifest import Manner
 from harness.slurm.step import MARK
 from harness.slurm.submissions import Submission, submissions
 from harness.slurm.submit import Submitted, submit
@@ -227,5 +228,5 @@ def sweep(box, tmp_path):
     yield make
     for one in made:
         for job in {job.job for job in one.queue() if job.active}:
-            calls.said("scancel", job)
+            calls.run("scancel", job)
         one.finished()

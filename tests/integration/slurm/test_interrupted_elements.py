@@ -24,15 +24,15 @@ def element_of(one: Submittable) -> str:
 def take_nodes(one: Submittable) -> None:
     """A job of higher priority wants every node of the kind."""
     options = ("--partition=urgent", f"--gres=gpu:{one.gpu}:8", "--nodes=2", "--exclusive")
-    calls.said("sbatch", *options, f"--output={one.folder}/urgent.log", "--wrap=sleep 2", env=calls.clean_environment())
+    calls.run("sbatch", *options, f"--output={one.folder}/urgent.log", "--wrap=sleep 2", env=calls.clean_environment())
 
 
 def say_that_time_is_up(one: Submittable) -> None:
-    calls.said("scancel", "--batch", "--signal=USR1", element_of(one))
+    calls.run("scancel", "--batch", "--signal=USR1", element_of(one))
 
 
 def fail_node(one: Submittable) -> None:
-    calls.said("scontrol", "update", f"nodename={one.node()}", "state=DOWN", "reason=a test")
+    calls.run("scontrol", "update", f"nodename={one.node()}", "state=DOWN", "reason=a test")
 
 
 def kill_server(one: Submittable) -> None:
@@ -65,8 +65,8 @@ def ended(box, tmp_path_factory):
     for name, one in made.items():
         one.finished()
         one.put_down(name, done_at[name])
-    for node in set(calls.said("sinfo", "--noheader", "--states=down", "--Node", "--format=%N").split()):
-        calls.said("scontrol", "update", f"nodename={node}", "state=RESUME")
+    for node in set(calls.run("sinfo", "--noheader", "--states=down", "--Node", "--format=%N").split()):
+        calls.run("scontrol", "update", f"nodename={node}", "state=RESUME")
     return made
 
 
@@ -169,7 +169,7 @@ def test_cancelling_a_sweep_leaves_no_process_and_nothing_half_written(sweep):
 
     assert [] == list(one.files.results.path.rglob("*.partial"))
     assert 0 == one.points()
-    assert {"cancelled", "missing"} == {stand.state for stand in queue.stands(one.files.results.path)}
+    assert {"cancelled", "missing"} == {status.state for status in queue.element_statuses(one.files.results.path)}
 
 
 def test_gpus_are_those_of_the_vendor(sweep):

@@ -15,7 +15,7 @@ from harness.rundir import SweepDir
 from harness.slurm import calls, queue
 from harness.slurm.logs import log_of, read
 from harness.slurm.submissions import active_elements
-from harness.slurm.watch import screen, watched
+from harness.slurm.watch import status_screen, watched
 from harness.sweep import run_sweep
 from harness.whole import read_json
 
@@ -113,7 +113,7 @@ def test_arrays_stay_below_the_largest_index_that_slurm_takes(sweep):
     one = sweep(mtp="[off]", launches=5, more=", extra: [--hold]")
     submitted = one.submit()
     second = submitted.arrays[1]
-    calls.said("scontrol", "release", second.job)
+    calls.run("scontrol", "release", second.job)
     until(lambda: one.points() == 1)
 
     assert [(0, (0, 1, 2, 3)), (4, (4,))] == [(array.first, array.elements) for array in submitted.arrays]
@@ -134,7 +134,7 @@ def test_a_ladder_adds_the_points_on_a_cluster_that_it_adds_here(sweep, tmp_path
     assert (1, 2) == (submitted.total, element.launches), "all launches of a pair, for the first one decides"
     assert measured(point.row() for point in SweepDir(here).done()) == measured(one.rows())
     assert len(one.rows()) > 2 * 2 * 3, "points were added to the three steps"
-    assert "done" == queue.stands(one.files.results.path)[0].state
+    assert "done" == queue.element_statuses(one.files.results.path)[0].state
 
 
 def test_an_open_loop_is_measured_on_a_cluster_too(sweep):
@@ -168,10 +168,10 @@ def test_what_slurm_would_never_start_is_said_at_once(sweep, asked):
 def test_a_job_that_slurm_can_t_log_and_so_never_starts_is_told(sweep):
     one = sweep(mtp="[off]", more=", extra: [--output=/no/such/folder/%A_%a.log]")
     one.submit()
-    [stand] = queue.stands(one.finished().files.results.path)
+    [status] = queue.element_statuses(one.finished().files.results.path)
 
-    assert ("not_started", 0, 0) == (stand.state, stand.tries, one.points())
-    assert "is the folder of its log, and mtpbench, there on the node?" in stand.says
+    assert ("not_started", 0, 0) == (status.state, status.tries, one.points())
+    assert "is the folder of its log, and mtpbench, there on the node?" in status.says
 
 
 def test_the_folder_of_the_logs_is_there_before_slurm_is_asked(sweep):
@@ -183,7 +183,7 @@ def test_the_folder_of_the_logs_is_there_before_slurm_is_asked(sweep):
 
 
 def test_an_answer_of_sbatch_that_was_lost_is_no_second_job(sweep, tmp_path, monkeypatch):
-    real = calls.said("bash", "-c", "command -v sbatch").strip()
+    real = calls.run("bash", "-c", "command -v sbatch").strip()
     lossy = tmp_path / "bin" / "sbatch"
     lossy.parent.mkdir()
     lossy.write_text(
@@ -222,7 +222,7 @@ def test_a_second_job_for_an_element_leaves_it_to_the_first(sweep):
     [array] = [made for made in one.submissions() if made.what == "elements"]
     facts = calls.job_facts(f"{array.job}_0")
     program = str(Path(sys.executable).with_name("mtpbench"))
-    calls.said(
+    calls.run(
         "sbatch", "--wait", "--partition=b200", f"--output={one.folder}/second.log", "--array=0", facts["Command"],
         str(one.files.results.path), env=calls.clean_environment(MTPBENCH=program),
     )  # fmt: skip
@@ -236,10 +236,10 @@ def test_the_queue_is_seen_element_by_element(sweep):
     one = sweep(mtp="[off]", launches=2, window_s=6, more=", exclude: [h100-2]")
     one.submit()
     folder = one.files.results.path
-    until(lambda: "running" in {stand.state for stand in queue.stands(folder)})
-    seen = screen(folder)
+    until(lambda: "running" in {status.state for status in queue.element_statuses(folder)})
+    seen = status_screen(folder)
 
-    assert {"running", "waiting"} == {stand.state for stand in queue.stands(folder)}
+    assert {"running", "waiting"} == {status.state for status in queue.element_statuses(folder)}
     assert "on h100-1" in seen
     assert {0, 1} == set(active_elements(one.submissions(), one.queue()))
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import config
 from harness.rundir import SweepDir
-from harness.slurm.manifest import ClusterDir
+from harness.slurm.files import ClusterDir
 from harness.slurm.submissions import submissions
 from harness.slurm.submit import submit
 from harness.whole import read_json

@@ -27,30 +27,30 @@ def times(tmp_path) -> int:
 def test_a_busy_slurm_is_asked_again(program, tmp_path):
     busy_once = f"[ $(wc -l < {tmp_path}/called) -gt 1 ] && echo good && exit 0; echo 'Socket timed out' >&2; exit 1"
 
-    assert "good\n" == calls.said(program(busy_once))
+    assert "good\n" == calls.run(program(busy_once))
 
 
 def test_a_program_that_died_of_a_signal_is_asked_again(program, tmp_path):
     dies_once = f"[ $(wc -l < {tmp_path}/called) -gt 1 ] && echo good && exit 0; kill -PIPE $$"
 
-    assert "good\n" == calls.said(program(dies_once))
+    assert "good\n" == calls.run(program(dies_once))
 
 
 def test_a_program_that_dies_each_time_gives_no_answer(program):
     with pytest.raises(ClusterSilent, match="died of SIGPIPE"):
-        calls.said_once(program("kill -PIPE $$"))
+        calls.run_once(program("kill -PIPE $$"))
 
 
 def test_a_refusal_is_asked_once(program, tmp_path):
     with pytest.raises(ClusterError, match="invalid partition"):
-        calls.said(program("echo 'sbatch: error: invalid partition specified: x' >&2; exit 1"))
+        calls.run(program("echo 'sbatch: error: invalid partition specified: x' >&2; exit 1"))
 
     assert 1 == times(tmp_path)
 
 
 def test_no_answer_is_neither_yes_nor_no(program, tmp_path):
     with pytest.raises(ClusterSilent):
-        calls.said(program("echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"))
+        calls.run(program("echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"))
 
     assert 3 == times(tmp_path)
 
@@ -59,7 +59,7 @@ def test_a_call_that_hangs_is_given_up(program, monkeypatch):
     monkeypatch.setattr(calls, "LIMIT_S", 0.2)
 
     with pytest.raises(ClusterSilent, match="no answer"):
-        calls.said_once(program("exec sleep 30"))
+        calls.run_once(program("exec sleep 30"))
 
 
 def test_a_machine_without_slurm_is_said_to_be_one(monkeypatch):

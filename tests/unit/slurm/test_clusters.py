@@ -6,8 +6,8 @@ import pytest
 
 from harness import config
 from harness.errors import ConfigError, UserError
-from harness.slurm.asking import answer_options, array_option, element_options
 from harness.slurm.manifest import Manner, elements_of
+from harness.slurm.sbatch_options import answer_options, array_option, element_options
 from harness.slurm.submit import commands
 from harness.spec import AnswerJob, Cluster, Container, EngineSpec, Evaluation, GpuNodes, Ladder
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from harness.slurm.containers import contained
+from harness.slurm.containers import docker_removal, in_container
 from harness.spec import Container, Vendor
 
 ARGV = ("vllm", "serve", "some/model")
 
 
 def started(runtime, vendor=Vendor.NVIDIA, **container):
-    return contained(
+    return in_container(
         ARGV,
         {"VLLM_API_KEY", "HF_HOME"},
         container=Container(runtime=runtime, **container),
@@ -45,7 +45,8 @@ def test_docker_passes_variables_by_name_and_replaces_the_entrypoint():
 
     assert ("--env", "HF_HOME", "--env", "VLLM_API_KEY") == words[words.index("--env") : words.index("--shm-size=64g")]
     assert ("--entrypoint", "vllm", "img", "serve", "some/model") == words[-5:]
-    assert ("docker", "rm", "--force", "mtpbench-12_3-0") == made.tidy
+    assert f"--name={docker_removal('12_3-0')[-1]}" in words
+    assert ("docker", "rm", "--force", "mtpbench-12_3-0") == docker_removal("12_3-0")
 
 
 def test_docker_gets_the_devices_of_an_amd_node():

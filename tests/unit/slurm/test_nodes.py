@@ -8,7 +8,7 @@ import pytest
 from harness import config
 from harness.engines import Nodes, engine_named
 from harness.errors import UserError
-from harness.slurm.step import by_rank
+from harness.slurm.step import rank_script
 from harness.spec import EngineSpec
 
 NODES = Nodes(addresses=("10.0.0.1", "10.0.0.2"), port=7000, interface="ib0")
@@ -50,7 +50,9 @@ def run_script(rank: str, visible: str | None) -> subprocess.CompletedProcess[st
     commands = [({"WHO": "the first"}, ("printenv", "WHO")), ({"WHO": "it's me"}, ("printenv", "WHO"))]
     env = {"PATH": os.environ["PATH"], "SLURM_NODEID": rank, "SLURMD_NODENAME": f"node-{rank}"}
     env |= {} if visible is None else {"ROCR_VISIBLE_DEVICES": visible}
-    return subprocess.run(["bash", "-c", by_rank(commands, 2)], env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", rank_script(commands, 2)], env=env, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("visible", [None, "0,1", "0,1,2,3"])

@@ -1,4 +1,4 @@
-"""What is asked of sbatch: every option that a site or a shape decides, as words of its command line."""
+"""Options of sbatch that a site or an element's shape decides, as words of its command line."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ def element_options(element: Element, cluster: Cluster, folder: Path) -> list[st
     return [
         f"--nodes={element.nodes}",
         "--ntasks-per-node=1",
-        *_gpus(element, nodes),
+        *_gpu_options(element, nodes),
         f"--time={element.time_min}",
         f"--signal=B:USR1@{element.notice_s}",
         "--requeue",
@@ -21,14 +21,14 @@ def element_options(element: Element, cluster: Cluster, folder: Path) -> list[st
         f"--chdir={folder}",
         f"--output={folder}/slurm/%A_%a.log",
         "--export=ALL",
-        *_given(partition=nodes.partition, constraint=nodes.constraint, account=nodes.account, qos=nodes.qos),
+        *_given_options(partition=nodes.partition, constraint=nodes.constraint, account=nodes.account, qos=nodes.qos),
         *([f"--exclude={','.join(nodes.exclude)}"] if nodes.exclude else []),
         *nodes.extra,
     ]
 
 
 def answer_options(answer: AnswerJob, after: Sequence[str], folder: Path) -> list[str]:
-    """Options of the job that runs when all of these have ended, however they did."""
+    """Options of the answer, the job that runs when all jobs of `after` have ended, however they did."""
     return [
         "--nodes=1",
         f"--time={answer.time_min}",
@@ -39,7 +39,7 @@ def answer_options(answer: AnswerJob, after: Sequence[str], folder: Path) -> lis
         f"--chdir={folder}",
         f"--output={folder}/slurm/answer-%j.log",
         "--export=ALL",
-        *_given(partition=answer.partition, account=answer.account, qos=answer.qos),
+        *_given_options(partition=answer.partition, account=answer.account, qos=answer.qos),
         *answer.extra,
     ]
 
@@ -49,17 +49,17 @@ def array_option(tasks: Sequence[int], at_once: int | None) -> str:
     return f"--array={','.join(_ranges(tasks))}" + ("" if at_once is None else f"%{at_once}")
 
 
-def _gpus(element: Element, nodes: GpuNodes) -> Iterator[str]:
-    counted = f"{nodes.type}:{element.gpus_per_node}" if nodes.type else str(element.gpus_per_node)
+def _gpu_options(element: Element, nodes: GpuNodes) -> Iterator[str]:
+    gpus = f"{nodes.type}:{element.gpus_per_node}" if nodes.type else str(element.gpus_per_node)
     if nodes.ask == "gres":
-        yield f"--gres=gpu:{counted}"
+        yield f"--gres=gpu:{gpus}"
     elif nodes.ask == "gpus-per-node":
-        yield f"--gpus-per-node={counted}"
+        yield f"--gpus-per-node={gpus}"
     if nodes.exclusive:
         yield from ("--exclusive", "--mem=0")
 
 
-def _given(**options: str | None) -> Iterator[str]:
+def _given_options(**options: str | None) -> Iterator[str]:
     yield from (f"--{name}={value}" for name, value in options.items() if value is not None)
 
 

@@ -1,9 +1,9 @@
-"""What the command lines of several engines have in common: how options are written, and sizes of graphs."""
+"""Command-line options that several engines share: how they are written, the model's, the user's, sizes of graphs."""
 
 from collections.abc import Mapping
 
 from harness.errors import UserError
-from harness.paths import is_local
+from harness.paths import expand, is_local
 from harness.spec import Model, Run
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
@@ -16,19 +16,36 @@ def options(**named: object) -> list[str]:
     return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def own_args(run: Run, taken: Mapping[str, str]) -> tuple[str, ...]:
+def model_options(run: Run, *, tokenizer_flag: str) -> list[str]:
+    """Revision, tokenizer, load format and data type of the model, as far as they are not the engine's default.
+
+    Args:
+        run: whose model it is.
+        tokenizer_flag: what the engine calls the tokenizer's place; `tokenizer_path` for `--tokenizer-path`.
+    """
+    model = run.model
+    tokenizer = None if model.tokenizer is None else expand(model.tokenizer)
+    return options(
+        revision=run.revision or model.revision,
+        **{tokenizer_flag: tokenizer},
+        load_format=None if model.load_format == "auto" else model.load_format,
+        dtype=DTYPES.get(run.precision),
+    )
+
+
+def user_args(run: Run, reserved: Mapping[str, str]) -> tuple[str, ...]:
     """The arguments that the user adds to both arms.
 
     Args:
         run: whose they are.
-        taken: flags that are not the user's to give, and why; a name that ends in * stands for all that begin so.
+        reserved: flags that are not the user's to give, and why; a name that ends in * stands for all that begin so.
 
     Raises:
-        UserError: one of them is taken.
+        UserError: one of them is reserved.
     """
     for argument in run.engine.args:
         flag = argument.partition("=")[0]
-        for name, reason in taken.items():
+        for name, reason in reserved.items():
             if _means(flag.replace("_", "-"), name):
                 raise UserError(f"engine.args: {flag}: {reason}")
     return run.engine.args
@@ -41,7 +58,7 @@ def _means(flag: str, name: str) -> bool:
     return flag == name or (len(flag) > len("--x") and name.startswith("--") and name.startswith(flag))
 
 
-def graph_steps(largest: int) -> list[int]:
+def graph_sizes(largest: int) -> list[int]:
     """Batch sizes to capture, in requests: dense where batches are small, as vLLM spaces them by default."""
     steps = {1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, 16)}
     return sorted({step for step in steps if step < largest} | {largest})
