@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from harness.errors import NoMeter
 from harness.launch import processes
 from harness.load import Measurement
-from harness.power.open import MAKERS
+from harness.power.meters import METERS
 from harness.power.records import Metering
+from harness.power.server_gpus import OtherPlace
 from harness.power.session import Session, metered
-from harness.power.taking import Elsewhere
 from harness.rundir import AttemptDir, PointDir
 from harness.server import Server
 from harness.spec import Run
@@ -23,7 +23,7 @@ from harness.whole import atomic
 
 @asynccontextmanager
 async def power_of(
-    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, elsewhere: Sequence[Elsewhere] = ()
+    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, elsewhere: Sequence[OtherPlace] = ()
 ) -> AsyncIterator[Session | None]:
     """The GPUs' power, first while they are idle; None where there is none to be had.
 
@@ -32,14 +32,14 @@ async def power_of(
         GpuBusy: somebody else holds these GPUs.
     """
     vendor, engine, gpus = run.gpu.vendor, run.engine, run.parallel.gpus
-    unknown = vendor not in MAKERS or engine.endpoint is not None
+    unknown = vendor not in METERS or engine.endpoint is not None
     if unknown and required:
         raise NoMeter(f"{run.key}: power is required, but its GPUs are not known or have no meter")
     if unknown or (engine.name == "emulator" and not required):
         yield None
         return
     stream, log = attempt.power, attempt.power_log
-    async with metered(vendor, gpus, engine.env, stream, log, required=required, elsewhere=elsewhere) as power:
+    async with metered(vendor, gpus, engine.env, stream, log, required=required, other_nodes=elsewhere) as power:
         await power.idle(idle_s, attempt.idle_bare)
         yield power
 

@@ -13,11 +13,11 @@ import msgspec
 from harness import answers, checks, config, evaluation, ladder, metrics
 from harness.errors import ResultsError
 from harness.load import steady
-from harness.power import beside
-from harness.power.evidence import Power, evidence
+from harness.power.host_and_node import host_and_node_fields
+from harness.power.merge import read_merged
+from harness.power.point_power import PointPower, point_power
 from harness.power.records import Metering
-from harness.power.stream import Stream, read
-from harness.power.together import read_together
+from harness.power.stream import Stream, read_stream
 from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
 from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import read_meta, sample_batches
@@ -171,26 +171,29 @@ def _rows(results: SweepDir) -> dict[Path, object]:
     return {files.path: read_json(files.point).get("row") for files in results.done()}
 
 
-def _power(files: PointDir, attempt: AttemptDir, metering: Metering | None, window: Window | NoWindow) -> Power | None:
+def _power(
+    files: PointDir, attempt: AttemptDir, metering: Metering | None, window: Window | NoWindow
+) -> PointPower | None:
     if metering is None or isinstance(window, NoWindow):
         return None
-    return evidence(
+    return point_power(
         metering,
-        read_together(files.power, metering.nodes),
+        read_merged(files.power, metering.nodes),
         window,
-        bare=read_together(attempt.idle_bare, metering.nodes),
-        loaded=read_together(attempt.idle_loaded, metering.nodes),
+        bare=read_merged(attempt.idle_bare, metering.nodes),
+        loaded=read_merged(attempt.idle_loaded, metering.nodes),
     )
 
 
 def _beside(files: PointDir, metering: Metering | None, window: Window | NoWindow) -> Mapping[str, object]:
     """Power of the host and the node; no fields where nobody looked for them."""
     said = {} if metering is None else metering.beside
-    return beside.fields(said, {name: _stream(files.power.with_name(f"{name}.jsonl")) for name in said}, window)
+    streams = {name: _stream(files.power.with_name(f"{name}.jsonl")) for name in said}
+    return host_and_node_fields(said, streams, window)
 
 
 def _stream(path: Path) -> Stream | None:
-    return read(path) if path.exists() else None
+    return read_stream(path) if path.exists() else None
 
 
 def score_answers_anew(sweep: Sweep, results: SweepDir, points: Iterable[Point]) -> bool:

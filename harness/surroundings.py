@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.launch.wrapping import Wrapping
-from harness.power.taking import Elsewhere
+from harness.power.server_gpus import OtherPlace
 from harness.spec import Point, Run
 
 
@@ -15,7 +15,7 @@ class Surroundings(Protocol):
         """What goes around the command of a Run's server."""
         ...
 
-    def elsewhere(self, run: Run) -> Sequence[Elsewhere]:
+    def elsewhere(self, run: Run) -> Sequence[OtherPlace]:
         """The other nodes of a Run's server, by rank; none for a server on one node."""
         ...
 

@@ -13,7 +13,7 @@ from harness.checks import find
 from harness.checks.find import Evidence
 from harness.metrics import Score
 from harness.power.codes import CODES
-from harness.power.evidence import Power
+from harness.power.point_power import PointPower
 from harness.records import ClientHealth, Configuration, NoWindow, Window
 from harness.spec import Point
 
@@ -56,7 +56,7 @@ def judge(
     aborted: str | None = None,
     demo: bool = False,
     health: ClientHealth | None = None,
-    power: Power | None = None,
+    power: PointPower | None = None,
     power_required: bool = False,
     answers_differ: str | None = None,
     answers_unknown: str | None = None,

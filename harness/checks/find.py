@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.metrics import Score
-from harness.power.evidence import Power
+from harness.power.point_power import PointPower
 from harness.records import ClientHealth, Configuration, NoWindow, Window
 from harness.spec import Point
 
@@ -56,7 +56,7 @@ class Evidence:
     aborted: str | None
     demo: bool
     health: ClientHealth | None
-    power: Power | None
+    power: PointPower | None
     answers_differ: str | None
     answers_unknown: str | None
 
@@ -230,7 +230,7 @@ def foreign_process(evidence: Evidence) -> str | None:
 
 def of_power(code: str) -> Callable[[Evidence], str | None]:
     """What was found against the power stream."""
-    return lambda evidence: evidence.power.found.get(code) if evidence.power else None
+    return lambda evidence: evidence.power.findings.get(code) if evidence.power else None
 
 
 def accuracy_differs(evidence: Evidence) -> str | None:

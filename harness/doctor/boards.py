@@ -13,7 +13,7 @@ from harness.doctor.hardware import AREA, MAKERS, present
 from harness.doctor.needs import needs
 from harness.errors import NoMeter
 from harness.power.energy import Trace, traces
-from harness.power.glance import glance
+from harness.power.probe import probe
 from harness.power.stream import Device, Header, Stream
 from harness.spec import Vendor
 from harness.units import number
@@ -37,21 +37,21 @@ def boards(scene: Scene) -> Iterator[Finding]:
     devices: dict[Vendor, Sequence[Device]] = {}
     for vendor in present(scene):
         try:
-            stream = glance(vendor, scene.sensor_s)
+            stream = probe(vendor, scene.sensor_s)
         except NoMeter as error:
             says, _, remedy = str(error).rpartition(": ")
             yield warning(AREA, f"{MAKERS[vendor].name} library", f"{says}: there will be no power figures", remedy)
             continue
-        assert stream.header is not None, "glance gives none without"
+        assert stream.header is not None, "probe gives none without"
         devices[vendor] = stream.header.devices
-        yield from told(vendor, stream)
+        yield from findings_of_stream(vendor, stream)
     yield from needs(scene, devices)
 
 
-def told(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
+def findings_of_stream(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
     """All that a stream of a vendor's GPUs says of them."""
     header = stream.header
-    assert header is not None, "glance gives none without"
+    assert header is not None, "probe gives none without"
     yield from _named(header)
     for look in (_limits, _split, _users, _persistence):
         yield from look(vendor, header.devices)

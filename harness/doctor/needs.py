@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.doctor.finding import Finding, Scene, blocks, good, warning
 from harness.doctor.hardware import AREA, MAKERS, present
 from harness.plan.memory import memory
-from harness.power.open import MAKERS as METERS
+from harness.power.meters import METERS
 from harness.power.stream import Device
 from harness.spec import Run, Vendor
 from harness.units import number

@@ -14,7 +14,7 @@ from harness.metrics.counters import Counters
 from harness.metrics.reduce import Counts, Reduced, reduce
 from harness.metrics.scene import Scene, block_medians, missing
 from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
-from harness.power.evidence import Power
+from harness.power.point_power import PointPower
 from harness.records import EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
 from harness.stats import Floats
@@ -52,7 +52,7 @@ def score(
     readings: Sequence[EngineCounters],
     window: Window | NoWindow,
     *,
-    power: Power | None = None,
+    power: PointPower | None = None,
     tier: str = DEFAULT_TIER,
     seed: int = 0,
     names: Collection[str] = METRICS.keys(),

@@ -5,7 +5,7 @@ anything speaks against the readings there is no figure, and its reason is the c
 """
 
 from harness.metrics.scene import Scene, held, mapped, missing
-from harness.power.evidence import Power
+from harness.power.point_power import PointPower
 from harness.records import Estimate, Int64
 from harness.stats import Floats, mean_interval
 from harness.units import W_PER_KW, W_PER_MW
@@ -121,7 +121,7 @@ def _inferencex_j(scene: Scene) -> Estimate:
     return _known(power.inferencex_j(run.began_ns, run.ended_ns), "not_exposed")
 
 
-def _power(scene: Scene) -> Power | Estimate:
+def _power(scene: Scene) -> PointPower | Estimate:
     """The power, or why there is none."""
     if scene.power is None:
         return missing("no_power_meter")

@@ -14,7 +14,7 @@ from harness import stats
 from harness.metrics.counters import Counters
 from harness.metrics.histogram import Histogram
 from harness.metrics.reduce import Reduced
-from harness.power.evidence import Power
+from harness.power.point_power import PointPower
 from harness.records import Estimate, Int64
 from harness.spec import Point, Prices
 from harness.stats import Floats, Interval, Ints
@@ -37,7 +37,7 @@ class Scene:
     point: Point
     reduced: Reduced
     counters: Counters
-    power: Power | None
+    power: PointPower | None
     edges_ns: Int64
     prices: Prices | None
     tier: str

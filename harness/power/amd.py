@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from harness.errors import NoMeter
 from harness.power import amd_library
 from harness.power.amd_library import reason_of
-from harness.power.amd_sockets import NOT_THERE, Part, Socket, named, sockets
+from harness.power.amd_sockets import NOT_AVAILABLE, Partition, Socket, group_by_socket, runtime_uuid
 from harness.power.stream import Device, Reading
 
 T = TypeVar("T")
@@ -22,8 +22,8 @@ T = TypeVar("T")
 ENERGY_UNIT_J = 2.0**-16
 
 _MICRO = 1e-6
-_MOST_W = 100_000  # a cap above it is in microwatts: the unit has changed between versions
-_MOST_C = 200  # a temperature above it is in thousandths of a degree
+_MAX_CAP_W = 100_000  # a cap above it is in microwatts: the unit has changed between versions
+_MAX_TEMPERATURE_C = 200  # a temperature above it is in thousandths of a degree
 
 _THROTTLE: Mapping[str, str] = {
     "ppt_residency_acc": "power_cap",
@@ -52,26 +52,27 @@ class AmdMeter:
     """
 
     def __init__(self) -> None:
-        self._smi = amd_library.started()
+        self._smi = amd_library.start_library()
         try:
-            found = sockets([self._part(handle) for handle in self._smi.amdsmi_get_processor_handles()])
+            handles = self._smi.amdsmi_get_processor_handles()
+            sockets = group_by_socket([self._partition(handle) for handle in handles])
         except self._smi.AmdSmiException as error:
             raise NoMeter(amd_library.complaint(error)) from error
-        self._sockets = {socket.uuid: socket for socket in found}
+        self._sockets = {socket.uuid: socket for socket in sockets}
 
     def versions(self) -> dict[str, str]:
         """Driver, ROCm, library and binding."""
         handles = [socket.handle for socket in self._sockets.values()]
-        driver = self._told("amdsmi_get_gpu_driver_info", handles[0]) if handles else {}
-        found = {"driver": driver.get("driver_version"), **amd_library.versions(self._smi)}
-        return {name: str(version) for name, version in found.items() if version}
+        driver = self._fields("amdsmi_get_gpu_driver_info", handles[0]) if handles else {}
+        versions = {"driver": driver.get("driver_version"), **amd_library.versions(self._smi)}
+        return {name: str(version) for name, version in versions.items() if version}
 
     def devices(self) -> tuple[Device, ...]:
         """All sockets, in the order of their PCI addresses, which is the library's."""
         return tuple(self._device(index, socket) for index, socket in enumerate(self._sockets.values()))
 
     def _device(self, index: int, socket: Socket) -> Device:
-        cap = self._told("amdsmi_get_power_cap_info", socket.handle)
+        cap = self._fields("amdsmi_get_power_cap_info", socket.handle)
         return Device(
             gpu=socket.uuid,
             name=socket.name,
@@ -100,7 +101,7 @@ class AmdMeter:
         except self._smi.AmdSmiException as error:
             return Reading(faults=(f"gpu: {reason_of(error)}",))
         values = {name: value for name, value in metrics.items() if isinstance(value, int)}
-        faults += [f"{said}: {NOT_THERE}" for name, said in _FIELDS.items() if name not in values]
+        faults += [f"{label}: {NOT_AVAILABLE}" for name, label in _FIELDS.items() if name not in values]
         return Reading(
             energy_count=values.get("energy_accumulator"),
             power_w=values.get("current_socket_power"),
@@ -110,7 +111,7 @@ class AmdMeter:
             memory_temperature_c=_celsius(values.get("temperature_mem")),
             sm_mhz=values.get("current_gfxclk"),
             memory_mhz=values.get("current_uclk"),
-            throttle={said: values[name] for name, said in _THROTTLE.items() if name in values},
+            throttle={reason: values[name] for name, reason in _THROTTLE.items() if name in values},
             throttle_clock=values.get("accumulation_counter"),
             faults=tuple(faults),
         )
@@ -126,57 +127,57 @@ class AmdMeter:
         """Let go of the library."""
         self._smi.amdsmi_shut_down()
 
-    def _part(self, handle: object) -> Part:
-        """A socket, or a partition of one; what ROCm is too old to tell is `N/A` (before 6.4)."""
-        told = self._told("amdsmi_get_gpu_enumeration_info", handle)
-        return Part(
+    def _partition(self, handle: object) -> Partition:
+        """What one handle stands for; what ROCm is too old to tell is `N/A` (before 6.4)."""
+        numbering = self._fields("amdsmi_get_gpu_enumeration_info", handle)
+        return Partition(
             handle=handle,
             pci=str(self._smi.amdsmi_get_gpu_device_bdf(handle)),
-            name=str(self._told("amdsmi_get_gpu_asic_info", handle).get("market_name", "unknown")),
-            uuid=named(str(told.get("hip_uuid")), str(self._smi.amdsmi_get_gpu_device_uuid(handle))),
-            hip_id=told.get("hip_id", NOT_THERE),
-            node=self._told("amdsmi_get_gpu_kfd_info", handle).get("node_id", NOT_THERE),
+            name=str(self._fields("amdsmi_get_gpu_asic_info", handle).get("market_name", "unknown")),
+            uuid=runtime_uuid(str(numbering.get("hip_uuid")), str(self._smi.amdsmi_get_gpu_device_uuid(handle))),
+            hip_id=numbering.get("hip_id", NOT_AVAILABLE),
+            kfd_node=self._fields("amdsmi_get_gpu_kfd_info", handle).get("node_id", NOT_AVAILABLE),
         )
 
     def _memory_gb(self, call: str, socket: Socket) -> float | None:
-        """Of VRAM; None for a split socket, whose partitions say the same bytes or a share of them by mode."""
-        size = None if socket.split else self._had(int, call, socket.handle, self._smi.AmdSmiMemoryType.VRAM)
+        """A size of VRAM; None for a split socket, whose partitions say the same bytes or a share of them by mode."""
+        size = None if socket.split else self._answer(int, call, socket.handle, self._smi.AmdSmiMemoryType.VRAM)
         return None if size is None else size / 1e9
 
     def _processes(self, socket: Socket) -> tuple[int, ...] | None:
-        lists = [self._had(list, "amdsmi_get_gpu_process_list", handle) for handle in socket.handles]
+        lists = [self._answer(list, "amdsmi_get_gpu_process_list", handle) for handle in socket.handles]
         if None in lists:
             return None
         return tuple(sorted({int(process["pid"]) for processes in lists for process in processes or ()}))
 
     def _facts(self, handle: object) -> dict[str, str | int | float | bool | None]:
         return {
-            "vbios": self._told("amdsmi_get_gpu_vbios_info", handle).get("version"),
-            "compute_partition": self._had(str, "amdsmi_get_gpu_compute_partition", handle),
-            "memory_partition": self._had(str, "amdsmi_get_gpu_memory_partition", handle),
-            "oam_id": self._told("amdsmi_get_gpu_asic_info", handle).get("oam_id"),
+            "vbios": self._fields("amdsmi_get_gpu_vbios_info", handle).get("version"),
+            "compute_partition": self._answer(str, "amdsmi_get_gpu_compute_partition", handle),
+            "memory_partition": self._answer(str, "amdsmi_get_gpu_memory_partition", handle),
+            "oam_id": self._fields("amdsmi_get_gpu_asic_info", handle).get("oam_id"),
         }
 
-    def _had(self, kind: type[T], call: str, *args: object) -> T | None:
-        """What the library says; None where it can't, is too old to have the call, or says something else."""
+    def _answer(self, kind: type[T], call: str, *args: object) -> T | None:
+        """A call's answer; None where the library can't, is too old to have the call, or gives another type."""
         ask = getattr(self._smi, call, None)
         try:
-            said = None if ask is None else ask(*args)
+            answer = None if ask is None else ask(*args)
         except self._smi.AmdSmiException:
             return None
-        return said if isinstance(said, kind) else None
+        return answer if isinstance(answer, kind) else None
 
-    def _told(self, call: str, handle: object) -> dict[str, Any]:
+    def _fields(self, call: str, handle: object) -> dict[str, Any]:
         """A call's answer by field; empty where there is none."""
-        return self._had(dict, call, handle) or {}
+        return self._answer(dict, call, handle) or {}
 
 
 def _watts(cap: float | None) -> float | None:
     """A power cap, in watts or microwatts by version; 0 is no cap that anybody has set."""
     if not cap:
         return None
-    return cap * _MICRO if cap > _MOST_W else float(cap)
+    return cap * _MICRO if cap > _MAX_CAP_W else float(cap)
 
 
 def _celsius(value: float | None) -> float | None:
-    return None if value is None else value / 1000 if value > _MOST_C else float(value)
+    return None if value is None else value / 1000 if value > _MAX_TEMPERATURE_C else float(value)

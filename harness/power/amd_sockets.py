@@ -12,21 +12,21 @@ from operator import attrgetter
 
 from harness.errors import NoMeter
 
-NOT_THERE = "N/A"
+NOT_AVAILABLE = "N/A"
 """What the binding gives for a field that is all ones."""
 
 _UUID = re.compile(r"GPU-[0-9a-fA-F-]{16,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What one handle stands for.
+class Partition:
+    """What one handle stands for: a whole socket, or one partition of it.
 
     Attributes:
         pci: domain:bus:device.function; partitions differ in the function.
         uuid: as ROCR_VISIBLE_DEVICES takes it; the library's own where ROCm does not tell.
         hip_id: number that HIP gives it when nothing is hidden.
-        node: of the kernel's topology; ROCm numbers GPUs in its order.
+        kfd_node: its node in the kernel's topology; ROCm numbers GPUs in their order.
     """
 
     handle: object
@@ -34,78 +34,79 @@ class Part:
     name: str
     uuid: str
     hip_id: int | str
-    node: int | str
+    kfd_node: int | str
 
 
-def named(by_hip: str, by_library: str) -> str:
+def runtime_uuid(by_hip: str, by_library: str) -> str:
     """The UUID that the runtime takes; a GPU that has none of its own is `GPU-XX` to it, and goes by the library's."""
     return by_hip if _UUID.fullmatch(by_hip) else by_library
 
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """One GPU as its maker sells it, with its parts in order of their PCI functions; the first shows all of it."""
+    """One GPU as its maker sells it: its partitions in order of their PCI functions; the first shows all of it."""
 
-    parts: tuple[Part, ...]
+    partitions: tuple[Partition, ...]
 
     @property
     def handle(self) -> object:
-        """To read it by."""
-        return self.parts[0].handle
+        """Library handle of the first partition, which reads the whole socket."""
+        return self.partitions[0].handle
 
     @property
     def handles(self) -> tuple[object, ...]:
-        """Of all its parts."""
-        return tuple(part.handle for part in self.parts)
+        """Library handles of all partitions."""
+        return tuple(partition.handle for partition in self.partitions)
 
     @property
     def uuid(self) -> str:
-        """Of its first part."""
-        return self.parts[0].uuid
+        """UUID of the first partition."""
+        return self.partitions[0].uuid
 
     @property
     def uuids(self) -> tuple[str, ...]:
-        """Of its parts, each once: some versions give all parts the socket's."""
-        return tuple(dict.fromkeys(part.uuid for part in self.parts))
+        """UUIDs of the partitions, each once: some versions give all of them the socket's."""
+        return tuple(dict.fromkeys(partition.uuid for partition in self.partitions))
 
     @property
     def pci(self) -> str:
-        """Of its first part."""
-        return self.parts[0].pci
+        """PCI address of the first partition."""
+        return self.partitions[0].pci
 
     @property
     def name(self) -> str:
         """What it is sold as."""
-        return self.parts[0].name
+        return self.partitions[0].name
 
     @property
     def split(self) -> bool:
         """Whether it shows as several GPUs."""
-        return len(self.parts) > 1
+        return len(self.partitions) > 1
 
     @property
     def hip_ids(self) -> tuple[int, ...]:
-        """HIP's numbers of its parts."""
-        return tuple(int(part.hip_id) for part in self.parts)
+        """HIP's numbers of the partitions."""
+        return tuple(int(partition.hip_id) for partition in self.partitions)
 
 
-def sockets(parts: Sequence[Part]) -> tuple[Socket, ...]:
-    """Parts by socket, in order of their PCI addresses.
+def group_by_socket(partitions: Sequence[Partition]) -> tuple[Socket, ...]:
+    """Sockets in order of their PCI addresses.
 
     Raises:
         NoMeter: two sockets go by one UUID, so that nothing can be said of either.
     """
-    ordered = sorted(numbered(parts), key=attrgetter("pci"))
-    found = [Socket(tuple(group)) for _, group in groupby(ordered, key=lambda part: part.pci.rpartition(".")[0])]
-    if len({socket.uuid for socket in found}) < len(found):
+    ordered = sorted(_with_hip_ids(partitions), key=attrgetter("pci"))
+    groups = groupby(ordered, key=lambda partition: partition.pci.rpartition(".")[0])
+    sockets = [Socket(tuple(group)) for _, group in groups]
+    if len({socket.uuid for socket in sockets}) < len(sockets):
         raise NoMeter("amdsmi: several GPUs have one UUID: use the driver and the binding of one ROCm, 6.4 or newer")
-    return tuple(found)
+    return tuple(sockets)
 
 
-def numbered(parts: Sequence[Part]) -> Sequence[Part]:
-    """Every part with a HIP number: its own, or where one lacks it all get their place in the kernel's topology."""
-    if NOT_THERE not in {part.hip_id for part in parts}:
-        return parts
-    known = NOT_THERE not in {part.node for part in parts}
-    order = sorted(parts, key=lambda part: int(part.node)) if known else parts
-    return [replace(part, hip_id=place) for place, part in enumerate(order)]
+def _with_hip_ids(partitions: Sequence[Partition]) -> Sequence[Partition]:
+    """Each with a HIP number: its own, or where one lacks it all get their place in the kernel's topology."""
+    if NOT_AVAILABLE not in {partition.hip_id for partition in partitions}:
+        return partitions
+    known = NOT_AVAILABLE not in {partition.kfd_node for partition in partitions}
+    ordered = sorted(partitions, key=lambda partition: int(partition.kfd_node)) if known else partitions
+    return [replace(partition, hip_id=place) for place, partition in enumerate(ordered)]

@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 
 from harness.power.records import OtherNode, Tick
-from harness.power.sampling import Place, end
+from harness.power.sampler_process import Place, end_process
 
-ASKED = 20
+READINGS = 20
 FIRST_LIMIT_S = 30.0
 LIMIT_S = 5.0
 
@@ -28,7 +28,7 @@ class NodeClock:
         Args:
             start: words that start a command there, its standard streams here.
         """
-        command = [*start, sys.executable, "-m", "harness.power.tick"]
+        command = [*start, sys.executable, "-m", "harness.power.clock_reporter"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
         )
@@ -36,17 +36,19 @@ class NodeClock:
 
     async def tick(self) -> Tick | None:
         """How far it is ahead now; None where it does not answer."""
-        return await asyncio.to_thread(self._best)
+        return await asyncio.to_thread(self._quickest)
 
     async def stop(self) -> None:
         """End the process, by force if need be."""
-        await end(self._process)
+        await end_process(self._process)
 
-    def _best(self) -> Tick | None:
-        ticks = [tick for tick in (self._asked() for _ in range(ASKED)) if tick is not None]
+    def _quickest(self) -> Tick | None:
+        """The reading that is known best of several."""
+        ticks = [tick for tick in (self._read_once() for _ in range(READINGS)) if tick is not None]
         return min(ticks, key=lambda tick: tick.error_ns, default=None)
 
-    def _asked(self) -> Tick | None:
+    def _read_once(self) -> Tick | None:
+        """One reading; None where the process has ended or does not answer in time."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None, "made with a pipe"
         assert stdout is not None, "made with a pipe"
@@ -68,25 +70,25 @@ class NodeClock:
 
 
 class Clocks:
-    """The clocks of a server's other nodes, and what they have said."""
+    """The clocks of a server's other nodes, and their readings so far."""
 
     def __init__(self) -> None:
         self._clocks: dict[str, NodeClock] = {}
         self._ticks: dict[str, list[Tick]] = {}
 
     def start(self, places: Sequence[Place]) -> None:
-        """Begin to ask there."""
+        """Start a clock reporter on each of these nodes."""
         self._clocks = {place.node: NodeClock(place.start) for place in places}
         self._ticks = {place.node: [] for place in places}
 
     async def read(self) -> None:
-        """Ask all of them now."""
+        """Read all clocks now."""
         ticks = await asyncio.gather(*(clock.tick() for clock in self._clocks.values()))
         for node, tick in zip(self._clocks, ticks, strict=True):
             self._ticks[node] += [] if tick is None else [tick]
 
     async def stop(self) -> None:
-        """End what answers."""
+        """End the clock reporters."""
         await asyncio.gather(*(clock.stop() for clock in self._clocks.values()))
 
     def ahead_ns(self, node: str) -> int:
@@ -94,7 +96,7 @@ class Clocks:
         ticks = self._ticks.get(node)
         return ticks[-1].ahead_ns if ticks else 0
 
-    def around(self, start_ns: int) -> tuple[OtherNode, ...]:
+    def readings_around(self, start_ns: int) -> tuple[OtherNode, ...]:
         """Of each node the last reading before a moment, and the newest if it came after."""
         return tuple(
             OtherNode(

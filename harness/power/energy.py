@@ -42,11 +42,11 @@ class Trace:
         times = np.array([t for t, _ in known], np.int64)
         steps = [later - earlier for (_, earlier), (_, later) in pairwise(known)]
         gaps_s = np.diff(times) / NS_PER_S
-        grown = [self._across_wrap(step, gap_s) for step, gap_s in zip(steps, gaps_s.tolist(), strict=True)]
+        grown = [self._step_j(step, gap_s) for step, gap_s in zip(steps, gaps_s.tolist(), strict=True)]
         joules: Floats = np.cumsum([0.0, *grown])[: len(times)]
         return times, joules
 
-    def _across_wrap(self, step: int, gap_s: float) -> float:
+    def _step_j(self, step: int, gap_s: float) -> float:
         """Joules of one step of the counter; a fall that a wrap explains, at a power that a GPU can draw, is a rise."""
         unit = self.device.energy_unit_j
         for wraps_at in (2**32, self.device.energy_wraps_at):
@@ -56,16 +56,16 @@ class Trace:
         return step * unit
 
     def energy_j(self, edges_ns: Int64) -> Floats:
-        """By the counter, between each edge and the next."""
+        """Energy by the counter between consecutive edges, J."""
         times, joules = self.counter_j
         return _differences(times, joules, edges_ns)
 
     def trapezoid_j(self, edges_ns: Int64) -> Floats:
-        """By the power of the moment."""
+        """Energy by integrating the power of the moment between consecutive edges, J."""
         return _integral(*self.column("power_w"), edges_ns)
 
     def inferencex_j(self, start_ns: int, end_ns: int) -> float | None:
-        """By one reading a second of the library's one-second mean; None where it has no such mean.
+        """Energy by one reading a second of the library's one-second mean, J; None where it has no such mean.
 
         Source: InferenceX benchmarks/benchmark_lib.sh (nvidia-smi --loop=1) and utils/aggregate_power.py (trapezoid).
         """
@@ -87,11 +87,12 @@ class Trace:
         shares = [
             share
             for reason, its_kind in THROTTLE.items()
-            if its_kind == kind and (share := self._share(reason, start_ns, end_ns)) is not None
+            if its_kind == kind and (share := self._throttled_share(reason, start_ns, end_ns)) is not None
         ]
         return max(shares, default=None)
 
-    def _share(self, reason: str, start_ns: int, end_ns: int) -> float | None:
+    def _throttled_share(self, reason: str, start_ns: int, end_ns: int) -> float | None:
+        """Share of the time, at most 1, that one reason held clocks down; None where nothing counts it."""
         counted = [s for s in self.samples if reason in s.throttle]
         if not counted:
             return None

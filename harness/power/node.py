@@ -12,9 +12,9 @@ and `Bmc()` is a `NodeMeter`:
         scope = "node-dcmi"  # which leaves out the GPUs on some boards: name what yours covers
 
         def power_w(self) -> float | None:
-            said = subprocess.run(["ipmitool", "dcmi", "power", "reading"], capture_output=True, text=True, timeout=2)
-            found = re.search(r"Instantaneous power reading: +(\d+) Watts", said.stdout)
-            return float(found[1]) if found else None
+            output = subprocess.run(["ipmitool", "dcmi", "power", "reading"], capture_output=True, text=True, timeout=2)
+            match = re.search(r"Instantaneous power reading: +(\d+) Watts", output.stdout)
+            return float(match[1]) if match else None
 
 It runs in a process of its own, as the user who measures: an answer that hangs costs the node's figure alone.
 """
@@ -60,9 +60,9 @@ class PluggedMeter:
         self._meter: NodeMeter = self._entry.load()()
 
     def versions(self) -> Mapping[str, str]:
-        """Of the package that brings it."""
-        brought = self._entry.dist
-        return {} if brought is None else {brought.name: brought.version}
+        """Version of the plug-in's package."""
+        package = self._entry.dist
+        return {} if package is None else {package.name: package.version}
 
     def devices(self) -> tuple[Device, ...]:
         """The node; it has a power and no counter."""
@@ -80,10 +80,10 @@ class PluggedMeter:
 
 
 def _only_entry() -> EntryPoint:
-    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    if not found:
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    if not entries:
         raise NoMeter(f"no_node_meter: no installed package brings one (entry points {GROUP})")
-    if len(found) > 1:
-        names = ", ".join(entry.value for entry in found)
+    if len(entries) > 1:
+        names = ", ".join(entry.value for entry in entries)
         raise NoMeter(f"several_node_meters: {names}: uninstall all but one")
-    return found[0]
+    return entries[0]

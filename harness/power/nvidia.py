@@ -32,8 +32,8 @@ _THROTTLE: Mapping[int, str] = {
     nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN: "thermal_hardware",
     nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN: "power_brake",
 }
-_NAMES = {_ENERGY: "energy", _INSTANT: "power", _AVERAGE: "average", _LIMIT: "limit", _MEMORY_C: "memory_temperature"}
-_REMEDY: Mapping[int, str] = {
+_LABELS = {_ENERGY: "energy", _INSTANT: "power", _AVERAGE: "average", _LIMIT: "limit", _MEMORY_C: "memory_temperature"}
+_REMEDIES: Mapping[int, str] = {
     nvml.NVML_ERROR_LIBRARY_NOT_FOUND: "install the NVIDIA driver, or start the container with its libraries "
     "(NVIDIA_DRIVER_CAPABILITIES must hold `utility`)",
     nvml.NVML_ERROR_DRIVER_NOT_LOADED: "load the kernel module: modprobe nvidia",
@@ -55,7 +55,7 @@ class NvidiaMeter:
             handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
             self._handles = {str(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
         except nvml.NVMLError as error:
-            remedy = _REMEDY.get(error.value, "see nvidia-smi")
+            remedy = _REMEDIES.get(error.value, "see nvidia-smi")
             raise NoMeter(f"NVML: {error}: {remedy}") from error
         self._scopes = {gpu: _power_scope(handle) for gpu, handle in self._handles.items()}
 
@@ -68,10 +68,10 @@ class NvidiaMeter:
         return tuple(self._device(gpu, handle) for gpu, handle in self._handles.items())
 
     def _device(self, gpu: str, handle: Handle) -> Device:
-        memory = _had(nvml.nvmlDeviceGetMemoryInfo, handle)
-        limits = _had(nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle) or (None, None)
-        mig = _had(nvml.nvmlDeviceGetMigMode, handle)
-        pci = _had(nvml.nvmlDeviceGetPciInfo, handle)
+        memory = _value_or_none(nvml.nvmlDeviceGetMemoryInfo, handle)
+        limits = _value_or_none(nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle) or (None, None)
+        mig = _value_or_none(nvml.nvmlDeviceGetMigMode, handle)
+        pci = _value_or_none(nvml.nvmlDeviceGetPciInfo, handle)
         return Device(
             gpu=gpu,
             name=str(nvml.nvmlDeviceGetName(handle)),
@@ -79,8 +79,8 @@ class NvidiaMeter:
             energy_unit_j=_MILLI,
             index=int(nvml.nvmlDeviceGetIndex(handle)),
             pci=None if pci is None else str(pci.busId),
-            limit_w=_watts(_had(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
-            limit_default_w=_watts(_had(nvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)),
+            limit_w=_watts(_value_or_none(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+            limit_default_w=_watts(_value_or_none(nvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)),
             limit_min_w=_watts(limits[0]),
             limit_max_w=_watts(limits[1]),
             shared="mig" if mig and mig[0] else None,
@@ -95,7 +95,7 @@ class NvidiaMeter:
         """Counter, power, limit and throttle times in one call; temperature, clock and reasons in one each."""
         handle, faults = self._handles[gpu], list[str]()
         values = self._fields(gpu, handle, faults)
-        ask = partial(_asked, handle, faults)
+        ask = partial(_int_or_fault, handle, faults)
         energy, throttle = values.get(_ENERGY), {_THROTTLE[f]: int(v) for f, v in values.items() if f in _THROTTLE}
         return Reading(
             energy_count=None if energy is None else int(energy),
@@ -112,17 +112,18 @@ class NvidiaMeter:
         )
 
     def _fields(self, gpu: str, handle: Handle, faults: list[str]) -> dict[int, float]:
+        """Values by field number; what could not be had goes to `faults`."""
         scope = self._scopes[gpu]
         asked = [(_ENERGY, _GPU), (_INSTANT, scope), (_AVERAGE, scope), (_LIMIT, _GPU), (_MEMORY_C, _GPU)]
         try:
-            got = nvml.nvmlDeviceGetFieldValues(handle, [*asked, *((field, _GPU) for field in _THROTTLE)])
+            values = nvml.nvmlDeviceGetFieldValues(handle, [*asked, *((field, _GPU) for field in _THROTTLE)])
         except nvml.NVMLError as error:
             faults.append(f"gpu: {error}")
             return {}
-        good = {value.fieldId: _number(value) for value in got if value.nvmlReturn == nvml.NVML_SUCCESS}
-        failed = [value for value in got if value.nvmlReturn != nvml.NVML_SUCCESS]
-        names = {**_NAMES, **_THROTTLE}
-        faults.extend(f"{names[value.fieldId]}: {nvml.NVMLError(value.nvmlReturn)}" for value in failed)
+        good = {value.fieldId: _number(value) for value in values if value.nvmlReturn == nvml.NVML_SUCCESS}
+        failed = [value for value in values if value.nvmlReturn != nvml.NVML_SUCCESS]
+        labels = {**_LABELS, **_THROTTLE}
+        faults.extend(f"{labels[value.fieldId]}: {nvml.NVMLError(value.nvmlReturn)}" for value in failed)
         return good
 
     def close(self) -> None:
@@ -144,15 +145,15 @@ def _number(value: Handle) -> float:
     return number
 
 
-def _had(call: Callable[..., T], *args: object) -> T | None:
-    """What the library says, or None where it can't."""
+def _value_or_none(call: Callable[..., T], *args: object) -> T | None:
+    """A call's answer; None where the library can't."""
     try:
         return call(*args)
     except nvml.NVMLError:
         return None
 
 
-def _asked(handle: Handle, faults: list[str], name: str, call: Callable[..., int], *args: object) -> int | None:
+def _int_or_fault(handle: Handle, faults: list[str], name: str, call: Callable[..., int], *args: object) -> int | None:
     try:
         return int(call(handle, *args))
     except nvml.NVMLError as error:
@@ -165,22 +166,22 @@ def _watts(milliwatts: float | None) -> float | None:
 
 
 def _processes(handle: Handle) -> tuple[int, ...] | None:
-    running = _had(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    running = _value_or_none(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
     return None if running is None else tuple(sorted(int(process.pid) for process in running))
 
 
 def _instances(handle: Handle) -> tuple[str, ...]:
     """UUIDs of the MIG instances."""
-    most = _had(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
-    found = [_had(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index) for index in range(most)]
-    return tuple(str(nvml.nvmlDeviceGetUUID(instance)) for instance in found if instance is not None)
+    most = _value_or_none(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
+    instances = [_value_or_none(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index) for index in range(most)]
+    return tuple(str(nvml.nvmlDeviceGetUUID(instance)) for instance in instances if instance is not None)
 
 
 def _facts(handle: Handle) -> dict[str, str | int | float | bool | None]:
-    persistence = _had(nvml.nvmlDeviceGetPersistenceMode, handle)
+    persistence = _value_or_none(nvml.nvmlDeviceGetPersistenceMode, handle)
     return {
-        "vbios": _had(nvml.nvmlDeviceGetVbiosVersion, handle),
+        "vbios": _value_or_none(nvml.nvmlDeviceGetVbiosVersion, handle),
         "persistence": None if persistence is None else bool(persistence),
-        "sm_mhz_max": _had(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM),
-        "application_sm_mhz": _had(nvml.nvmlDeviceGetApplicationsClock, handle, nvml.NVML_CLOCK_SM),
+        "sm_mhz_max": _value_or_none(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM),
+        "application_sm_mhz": _value_or_none(nvml.nvmlDeviceGetApplicationsClock, handle, nvml.NVML_CLOCK_SM),
     }

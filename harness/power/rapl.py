@@ -39,7 +39,7 @@ class RaplMeter:
             raise NoMeter(f"no_rapl: {powercap} has no CPU package: a virtual machine, or the driver is not loaded")
 
     def versions(self) -> Mapping[str, str]:
-        """Of the kernel's files there are none."""
+        """Empty: the kernel's files have no version."""
         return {}
 
     def devices(self) -> tuple[Device, ...]:

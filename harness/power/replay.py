@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.errors import NoMeter
-from harness.power.stream import Device, PowerSample, Reading, read
+from harness.power.stream import Device, PowerSample, Reading, read_stream
 from harness.units import NS_PER_S
 
 
@@ -28,7 +28,7 @@ class ReplayMeter:
             NoMeter: it has no header.
             ResultsError: it is no power stream.
         """
-        stream = read(recording)
+        stream = read_stream(recording)
         if stream.header is None:
             raise NoMeter(f"{recording}: its header is damaged; restore the file")
         self._header = stream.header
@@ -38,11 +38,11 @@ class ReplayMeter:
             self._samples[sample.gpu].append(sample)
 
     def versions(self) -> Mapping[str, str]:
-        """Those of the recording."""
+        """Versions recorded in the stream's header."""
         return self._header.versions
 
     def devices(self) -> tuple[Device, ...]:
-        """As they were when the recording began."""
+        """The recorded GPUs, as they were when the recording began."""
         return self._header.devices
 
     def read(self, gpu: str) -> Reading:

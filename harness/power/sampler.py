@@ -25,9 +25,9 @@ import msgspec
 from harness.errors import NoMeter
 from harness.launch.processes import boot_id, with_variable
 from harness.power.meter import Meter
-from harness.power.open import opened
+from harness.power.meters import open_meter
 from harness.power.rapl import POWERCAP
-from harness.power.stream import Device, Header, PowerSample, line
+from harness.power.stream import Device, Header, PowerSample, encode_line
 from harness.power.visible import VARIABLES
 from harness.units import NS_PER_S
 
@@ -96,12 +96,12 @@ def sample(
     period_ns, start_ns, slot, number = NS_PER_S / hz, clock(), 0, 0
     while not ends(max(0.0, start_ns + slot * period_ns - clock()) / NS_PER_S):
         late_us = int(clock() - start_ns - slot * period_ns) // 1000
-        out.write(b"".join(_line(meter, gpu, number, late_us, clock, wall) for gpu in gpus))
+        out.write(b"".join(_sample_line(meter, gpu, number, late_us, clock, wall) for gpu in gpus))
         number += 1
         slot = max(slot + 1, math.ceil((clock() - start_ns) / period_ns))
 
 
-def _line(meter: Meter, gpu: str, sweep: int, late_us: int, clock: Clock, wall: Clock) -> bytes:
+def _sample_line(meter: Meter, gpu: str, sweep: int, late_us: int, clock: Clock, wall: Clock) -> bytes:
     before_ns = clock()
     reading = meter.read(gpu)
     took_ns = clock() - before_ns
@@ -114,14 +114,15 @@ def _line(meter: Meter, gpu: str, sweep: int, late_us: int, clock: Clock, wall: 
         sweep=sweep,
         late_us=late_us,
     )
-    return line(stamped)
+    return encode_line(stamped)
 
 
 def _stdin_ends(seconds: float) -> bool:
     return bool(select.select([sys.stdin], [], [], seconds)[0])
 
 
-def _with_surroundings(described: Header, job: Job) -> Header:
+def _with_environment(described: Header, job: Job) -> Header:
+    """A description with the visibility variables of this process and the processes that bear the job's mark."""
     visible = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     name, _, value = (job.mark or "").partition("=")
     marked = with_variable(name, value) if name else ()
@@ -129,11 +130,11 @@ def _with_surroundings(described: Header, job: Job) -> Header:
 
 
 def _run(job: Job, out: BinaryIO) -> None:
-    meter = opened(job.vendor, Path(job.powercap))
+    meter = open_meter(job.vendor, Path(job.powercap))
     try:
         wanted = [device for device in meter.devices() if job.gpus is None or device.gpu in job.gpus]
         first = header(meter, job.vendor, wanted, job.hz)
-        out.write(line(_with_surroundings(first, job) if job.path is None else first))
+        out.write(encode_line(_with_environment(first, job) if job.path is None else first))
         if job.path is not None:
             sample(meter, [device.gpu for device in wanted], out, job.hz, _stdin_ends)
     finally:

@@ -165,13 +165,13 @@ _decoder = msgspec.json.Decoder(Header | PowerSample)
 _encoder = msgspec.json.Encoder()
 
 
-def line(record: Header | PowerSample) -> bytes:
+def encode_line(record: Header | PowerSample) -> bytes:
     """One line of a stream, its end included."""
     body = _encoder.encode(record)
     return body[:-1] + _GUARD + b'%08x"}\n' % zlib.crc32(body)
 
 
-def parsed(text: bytes) -> Header | PowerSample | None:
+def parse_line(text: bytes) -> Header | PowerSample | None:
     """A line as it was written; None when it is not."""
     body, guard = text.rstrip(b"\n")[:-_TAIL] + b"}", text.rstrip(b"\n")[-_TAIL:]
     if guard != _GUARD + b'%08x"}' % zlib.crc32(body):
@@ -180,7 +180,7 @@ def parsed(text: bytes) -> Header | PowerSample | None:
     return record
 
 
-def read(path: Path) -> Stream:
+def read_stream(path: Path) -> Stream:
     """A whole stream; a last line without its end was being written when the sampler stopped, and is left out.
 
     Raises:
@@ -189,16 +189,16 @@ def read(path: Path) -> Stream:
     with path.open("rb") as lines:
         whole = [text for text in lines if text.endswith(b"\n")]
     try:
-        records = [parsed(text) for text in whole]
+        records = [parse_line(text) for text in whole]
     except msgspec.ValidationError as error:
         raise ResultsError(f"{path}: not a power stream of this version: {error}") from error
     header = records[0] if records and isinstance(records[0], Header) else None
     samples = tuple(record for record in records if isinstance(record, PowerSample))
-    spoilt = records.count(None)
-    return Stream(header=header, samples=samples, damaged=max(spoilt, _absent(header, samples)))
+    unreadable = records.count(None)
+    return Stream(header=header, samples=samples, damaged=max(unreadable, _missing_lines(header, samples)))
 
 
-def _absent(header: Header | None, samples: Sequence[PowerSample]) -> int:
+def _missing_lines(header: Header | None, samples: Sequence[PowerSample]) -> int:
     """Lines that should lie between the first sweep and the last."""
     if header is None or not samples:
         return 0
@@ -206,23 +206,24 @@ def _absent(header: Header | None, samples: Sequence[PowerSample]) -> int:
     return abs(sweeps * len(header.devices) - len(samples))
 
 
-def _unfinished(header: Header | PowerSample | None, samples: Sequence[PowerSample]) -> set[int]:
+def _unfinished_sweep(header: Header | PowerSample | None, samples: Sequence[PowerSample]) -> set[int]:
     """The last sweep, if some of its GPUs are still to come."""
     expected = len(header.devices) if isinstance(header, Header) else 0
     last = [sample.sweep for sample in samples if sample.sweep == samples[-1].sweep]
     return set(last) if len(last) < expected else set()
 
 
-def cut(source: Path, target: Path, start_ns: int, end_ns: int) -> None:
+def cut_stream(source: Path, target: Path, start_ns: int, end_ns: int) -> None:
     """Copy the part of a stream between two moments, line by line as it is, whole sweeps, its header in front.
 
     A last sweep that is still being written is left out: from another node it comes in pieces.
     """
     with source.open("rb") as lines:
         header, *rest = [text for text in lines if text.endswith(b"\n")] or [b""]
-    samples = [(place, record) for place, text in enumerate(rest) if isinstance(record := parsed(text), PowerSample)]
+    records = enumerate(map(parse_line, rest))
+    samples = [(place, record) for place, record in records if isinstance(record, PowerSample)]
     sweeps = {record.sweep for _, record in samples if start_ns <= record.t_ns <= end_ns}
-    sweeps -= _unfinished(parsed(header), [record for _, record in samples])
+    sweeps -= _unfinished_sweep(parse_line(header), [record for _, record in samples])
     places = [place for place, record in samples if record.sweep in sweeps]
     kept = rest[min(places) : max(places) + 1] if places else []
     target.write_bytes(b"".join([header, *kept]))

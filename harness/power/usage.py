@@ -31,12 +31,13 @@ def usage(before: Sequence[Device], after: Sequence[Device], ours: Set[int]) -> 
         ours: the server's processes.
     """
     by_process = tuple(device.gpu for device in after if ours & set(device.processes or ()))
-    used = by_process or _grown(before, after)
+    used = by_process or _by_memory(before, after)
     told_by = "processes" if by_process else None if used is None else "memory"
     return Usage(used=used, told_by=told_by, foreign=_foreign(before, after if by_process else (), ours))
 
 
-def _grown(before: Sequence[Device], after: Sequence[Device]) -> tuple[str, ...] | None:
+def _by_memory(before: Sequence[Device], after: Sequence[Device]) -> tuple[str, ...] | None:
+    """GPUs whose memory was filled meanwhile; None where the library does not say of one how much is."""
     bare = {device.gpu: device.memory_used_gb for device in before}
     pairs = [(device.gpu, bare.get(device.gpu), device.memory_used_gb) for device in after]
     if any(was is None or now is None for _, was, now in pairs):
@@ -46,7 +47,7 @@ def _grown(before: Sequence[Device], after: Sequence[Device]) -> tuple[str, ...]
 
 def _foreign(before: Sequence[Device], after: Sequence[Device], ours: Set[int]) -> dict[str, tuple[int, ...]]:
     """Who was there before the server, and who is there now and not of it."""
-    found: dict[str, set[int]] = {}
+    strangers: dict[str, set[int]] = {}
     for device in (*before, *after):
-        found.setdefault(device.gpu, set()).update(set(device.processes or ()) - ours)
-    return {gpu: tuple(sorted(pids)) for gpu, pids in found.items() if pids}
+        strangers.setdefault(device.gpu, set()).update(set(device.processes or ()) - ours)
+    return {gpu: tuple(sorted(pids)) for gpu, pids in strangers.items() if pids}

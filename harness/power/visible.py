@@ -48,7 +48,7 @@ VARIABLES = (
 """All that is looked at."""
 
 
-class _Part(NamedTuple):
+class _HipDevice(NamedTuple):
     """Something that HIP counts: a GPU, or one partition of it."""
 
     uuid: str
@@ -67,30 +67,30 @@ def amd(devices: Sequence[Device], env: Mapping[str, str]) -> tuple[str, ...]:
     by_hip = by_hip or env.get("CUDA_VISIBLE_DEVICES")
     slurm = env.get("SLURM_STEP_GPUS") or env.get("SLURM_JOB_GPUS")
     if by_runtime is None and not by_hip and slurm:
-        seen = _named([_Part(device.gpu, device.gpu) for device in devices], slurm)
+        seen = _listed([_HipDevice(device.gpu, device.gpu) for device in devices], slurm)
     if by_runtime is not None:
-        seen = _named(seen, by_runtime)
+        seen = _listed(seen, by_runtime)
     if by_hip:
-        seen = _named(seen, by_hip)
+        seen = _listed(seen, by_hip)
     return tuple(part.gpu for part in seen)
 
 
-def _hip_order(devices: Sequence[Device]) -> list[_Part]:
+def _hip_order(devices: Sequence[Device]) -> list[_HipDevice]:
     placed = [
-        (place, _Part(uuid, device.gpu))
+        (place, _HipDevice(uuid, device.gpu))
         for device in devices
-        for place, uuid in zip(device.runtime_ids or (device.index,), _part_names(device), strict=False)
+        for place, uuid in zip(device.runtime_ids or (device.index,), _uuids(device), strict=False)
     ]
     return [part for _, part in sorted(placed)]
 
 
-def _part_names(device: Device) -> Sequence[str]:
+def _uuids(device: Device) -> Sequence[str]:
     """One for each place; some versions give all parts the socket's UUID, which is then kept once."""
     places = max(1, len(device.runtime_ids))
     return device.parts if len(device.parts) == places else [device.gpu] * places
 
 
-def _named(parts: Sequence[_Part], entries: str) -> list[_Part]:
+def _listed(parts: Sequence[_HipDevice], entries: str) -> list[_HipDevice]:
     """The parts that a list names, by place or UUID, up to its first entry that names none."""
     found = []
     for entry in entries.split(","):

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.power.newest import newest_w
+from harness.power.live import live_power_w
 from harness.progress.messages import Line, Message, Scene, Under, decode
 from harness.units import duration, number
 
@@ -73,7 +73,7 @@ def _power(under: Under) -> str:
     """What the GPUs draw at this moment, and for each output token of this moment."""
     if not under.power:
         return ""
-    watts = newest_w(Path(under.power))
+    watts = live_power_w(Path(under.power))
     if watts is None:
         return "power not read"
     said = f"GPUs draw {number(watts)} W"

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from harness.errors import NoMeter
-from harness.power.amd_library import rocm
+from harness.power.amd_library import rocm_folder
 from harness.power.sampler import Job
-from harness.power.sampling import describe
+from harness.power.sampler_process import describe
 from harness.power.stream import Device
 from harness.spec import Vendor
 
@@ -61,7 +61,7 @@ def visible_gpus() -> tuple[Gpu, ...]:
     """All GPUs, in the vendor's order."""
     if shutil.which("nvidia-smi"):
         return parse_nvidia(_output(["nvidia-smi", f"--query-gpu={','.join(NVIDIA)}", "--format=csv,noheader,nounits"]))
-    if rocm().is_dir() and (found := _by_amdsmi()):
+    if rocm_folder().is_dir() and (found := _by_amdsmi()):
         return found
     if shutil.which("rocm-smi"):
         return parse_amd(_output(["rocm-smi", *AMD, "--json"]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.engines import Additions, Endpoint, Engine, Nodes
 from harness.launch import HOST, Command
 from harness.launch.wrapping import Inner, Wrapping
-from harness.power.open import visibility_order
+from harness.power.meters import visibility_order
 from harness.provenance.disclosure import Placeholders, disclosed
 from harness.spec import Run
 

@@ -19,7 +19,7 @@ import msgspec
 from harness import config
 from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
-from harness.power.taking import Elsewhere
+from harness.power.server_gpus import OtherPlace
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.endings import ENDINGS, End
@@ -115,7 +115,7 @@ class _Work:
         """A step of this job."""
         return self.step.wrapping(run)
 
-    def elsewhere(self, run: Run) -> Sequence[Elsewhere]:
+    def elsewhere(self, run: Run) -> Sequence[OtherPlace]:
         """The job's other nodes."""
         del run
         return self.step.elsewhere()

@@ -16,7 +16,7 @@ from harness.errors import ClusterError
 from harness.launch import processes
 from harness.launch.tidy import killed
 from harness.launch.wrapping import Inner, Wrapping
-from harness.power.taking import Elsewhere
+from harness.power.server_gpus import OtherPlace
 from harness.slurm import calls
 from harness.slurm.containers import StepCommand, docker_removal, in_container
 from harness.slurm.job import Job
@@ -66,12 +66,12 @@ class ServerStep:
             elsewhere=True,
         )
 
-    def elsewhere(self) -> tuple[Elsewhere, ...]:
+    def elsewhere(self) -> tuple[OtherPlace, ...]:
         """The other nodes of its servers, and what starts a command there."""
         if self.element.nodes == 1:
             return ()
         _, *others = calls.node_names(self.job.nodes)
-        return tuple(Elsewhere(node=node, start=on_node(node), mark=f"{MARK}={self.mark}") for node in others)
+        return tuple(OtherPlace(node=node, start=on_node(node), mark=f"{MARK}={self.mark}") for node in others)
 
     def processes(self) -> frozenset[int] | None:
         """Processes of the element's servers on this node; None behind Docker, whose processes are somebody else's."""
@@ -93,7 +93,7 @@ class ServerStep:
         there = await asyncio.gather(*(asyncio.to_thread(self._tidied, place) for place in others))
         return tuple(sorted({*here, *(pid for pids in there for pid in pids)}))
 
-    def _tidied(self, place: Elsewhere) -> tuple[int, ...]:
+    def _tidied(self, place: OtherPlace) -> tuple[int, ...]:
         command = [*place.start, sys.executable, "-m", "harness.launch.tidy", MARK, self.mark]
         try:
             return tuple(map(int, calls.run_once(*command).split()))

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.power.sampler import HZ
-from harness.power.stream import PowerSample, parsed
+from harness.power.stream import PowerSample, parse_line
 
 ROOT = Path(__file__).parents[2]
 GOAL_MS = 20.0  # p99 of a sampler in its own process
@@ -81,7 +81,7 @@ def in_a_thread(seconds: float, _: Path) -> bytes:
 
 def report(title: str, stream: bytes) -> dict[str, object]:
     """Lateness of sweeps and how long one over all GPUs takes, ms."""
-    samples = [s for text in stream.splitlines() if isinstance(s := parsed(text), PowerSample)]
+    samples = [s for text in stream.splitlines() if isinstance(s := parse_line(text), PowerSample)]
     late = np.array([s.late_us for s in samples if s.sweep]) / 1e3
     sweeps: dict[int, list[int]] = {}
     for s in samples:

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.power.energy import traces
-from harness.power.evidence import evidence
+from harness.power.point_power import point_power
 from harness.power.records import Metering
-from harness.power.stream import line, read
+from harness.power.stream import encode_line, read_stream
 from harness.records import Window
 
 SEGMENTS = st.lists(st.tuples(st.floats(0.05, 5), st.floats(60, 1400)), min_size=1, max_size=12)
@@ -56,13 +56,13 @@ def test_of_a_steady_load_every_phase_gives_the_same(power_stream, board, watts,
 @QUICK
 def test_any_byte_that_is_changed_gives_a_code_or_changes_nothing(power_stream, board, tmp_path, place, flip):
     stream = power_stream([board(), board(gpu="GPU-1")], end_s=14.0)
-    whole = b"".join(map(line, (stream.header, *stream.samples)))
+    whole = b"".join(map(encode_line, (stream.header, *stream.samples)))
     spoilt = bytearray(whole)
     spoilt[place % len(whole)] ^= flip
     (tmp_path / "power.jsonl").write_bytes(spoilt)
     edges = ns(1, 12)
     window = Window(start_ns=int(edges[0]), end_ns=int(edges[1]), blocks_ns=(0,), request_time_s=1.0, cut_s=0.0)
 
-    power = evidence(Metering(asked=("GPU-0", "GPU-1")), read(tmp_path / "power.jsonl"), window)
+    power = point_power(Metering(asked=("GPU-0", "GPU-1")), read_stream(tmp_path / "power.jsonl"), window)
 
     assert power.reason is not None or power.energy_j(edges).sum() == pytest.approx(2 * 11 * 400.0, rel=0.02)

@@ -11,7 +11,7 @@ import pytest
 from harness import cli
 from harness.power.amd import AmdMeter
 from harness.power.sampler import header, sample
-from harness.power.stream import Stream, line, read
+from harness.power.stream import Stream, encode_line, read_stream
 from harness.units import NS_PER_S
 
 
@@ -104,8 +104,8 @@ def amd_stream(fake_amd, amd_meter, tmp_path) -> Callable[..., Stream]:
         meter, path = amd_meter(), tmp_path / "power.jsonl"
         devices = meter.devices()
         with path.open("wb", buffering=0) as out:
-            out.write(line(header(meter, "amd", devices, 10.0)))
+            out.write(encode_line(header(meter, "amd", devices, 10.0)))
             sample(meter, [d.gpu for d in devices], out, 10.0, clock.wait, clock=clock, wall=clock)
-        return read(path)
+        return read_stream(path)
 
     return make

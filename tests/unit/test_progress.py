@@ -16,7 +16,7 @@ import pytest
 from msgspec import structs
 
 from harness import config
-from harness.power.stream import line
+from harness.power.stream import encode_line
 from harness.progress.grid import Cell, grid, name_of, summary
 from harness.progress.live import Progress
 from harness.progress.messages import Line, Scene, Under
@@ -132,7 +132,7 @@ def test_power_of_this_moment_is_shown_where_gpus_are_read(points, power_stream,
     stream = power_stream((board(), board(gpu="GPU-1")), start_s=now_s - 1.5, end_s=now_s + 30)
     lost = {"power_w": None, "faults": faults} if faults else {}
     samples = [structs.replace(sample, **lost) for sample in stream.samples]
-    (tmp_path / "power.jsonl").write_bytes(b"".join(map(line, (stream.header, *samples))) + b"half a li")
+    (tmp_path / "power.jsonl").write_bytes(b"".join(map(encode_line, (stream.header, *samples))) + b"half a li")
     with terminal() as shown, Progress((each, Cell.LEFT) for each in points) as progress:
         progress.ready(points[0].run, 1.0, tmp_path / "power.jsonl")
         progress.begins(points[0], "about 1 min left")

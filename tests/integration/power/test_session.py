@@ -9,10 +9,10 @@ import time
 import pytest
 
 from harness.errors import GpuBusy, NoMeter
-from harness.power import taking
-from harness.power.newest import SPAN_S, newest_w
+from harness.power import server_gpus
+from harness.power.live import SPAN_S, live_power_w
 from harness.power.session import metered
-from harness.power.stream import read
+from harness.power.stream import read_stream
 
 
 def uuid(index):
@@ -70,7 +70,7 @@ async def test_a_process_of_somebody_else_is_named(nvml, on_gpus, tmp_path):
 
 
 async def test_gpus_that_somebody_holds_are_refused_after_a_while(nvml, on_gpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(taking, "FREE_LIMIT_S", 1.0)
+    monkeypatch.setattr(server_gpus, "FREE_LIMIT_S", 1.0)
     stranger = on_gpus("1,5")
     with pytest.raises(GpuBusy) as refused:
         async with sampling(tmp_path):
@@ -90,7 +90,7 @@ async def test_a_server_that_still_ends_is_waited_for(nvml, on_gpus, tmp_path):
 
 
 async def test_memory_of_a_process_that_is_hidden_is_refused_too(nvml, on_gpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(taking, "FREE_LIMIT_S", 0.0)
+    monkeypatch.setattr(server_gpus, "FREE_LIMIT_S", 0.0)
     nvml(hide_pids=1)
     on_gpus("0")
     with pytest.raises(GpuBusy, match=f"{uuid(0)}: 21504 MiB filled, by processes that can't be seen here"):
@@ -113,10 +113,10 @@ async def test_where_processes_are_hidden_memory_tells(nvml, on_gpus, tmp_path):
 async def test_what_is_drawn_just_now_is_read_off_the_stream(nvml, tmp_path):
     async with sampling(tmp_path) as session:
         await asyncio.sleep(1)
-        drawn_w = newest_w(session.stream)
+        drawn_w = live_power_w(session.stream)
 
     assert 800 == pytest.approx(drawn_w, rel=0.1)
-    assert (None, None) == (session.stream, newest_w(tmp_path / "nowhere.jsonl"))
+    assert (None, None) == (session.stream, live_power_w(tmp_path / "nowhere.jsonl"))
 
 
 async def test_what_was_drawn_a_while_ago_is_not_now(nvml, sampler_of, tmp_path):
@@ -124,7 +124,7 @@ async def test_what_was_drawn_a_while_ago_is_not_now(nvml, sampler_of, tmp_path)
         os.kill(sampler_of(tmp_path), signal.SIGKILL)
         await asyncio.sleep(SPAN_S + 0.5)
 
-        assert None is newest_w(session.stream)
+        assert None is live_power_w(session.stream)
 
 
 async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
@@ -134,7 +134,7 @@ async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
         await asyncio.sleep(1)
         end_ns = time.monotonic_ns()
         await session.keep(tmp_path / "cut.jsonl", start_ns, end_ns)
-    part = read(tmp_path / "cut.jsonl")
+    part = read_stream(tmp_path / "cut.jsonl")
 
     assert (None, 0, [uuid(0), uuid(1)]) == (
         session.metering.failure,

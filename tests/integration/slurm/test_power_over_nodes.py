@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.power.stream import read
+from harness.power.stream import read_stream
 from harness.whole import read_json
 
 from .conftest import Submittable, until
 
 pytestmark = pytest.mark.slurm
 
-SAMPLER, CLOCK = b"harness.power.sampler", b"harness.power.tick"
+SAMPLER, CLOCK = b"harness.power.sampler", b"harness.power.clock_reporter"
 WATTS = 400.0
 SHARES = {"h100-1": 1.0, "h100-2": 1.5, "b200-1": 1.0, "b200-2": 1.0}
 AHEAD_S = 5000
@@ -98,7 +98,7 @@ def test_the_clock_of_the_second_node_was_read_before_and_after(swept):
     free, _, _ = swept
     [node] = metering_of(free, 2)["nodes"]
     [point] = [done for done in free.files.results.done() if done.row()["concurrency"] == 2]
-    first, second = (read(point.path / name) for name in ("power.jsonl", "power-1.jsonl"))
+    first, second = (read_stream(point.path / name) for name in ("power.jsonl", "power-1.jsonl"))
 
     assert ("h100-2", 2) == (node["node"], len(node["ticks"]))
     for tick in node["ticks"]:

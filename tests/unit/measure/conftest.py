@@ -5,7 +5,7 @@ import pytest
 
 from harness import metrics
 from harness.power.energy import traces
-from harness.power.evidence import Power
+from harness.power.point_power import PointPower
 from harness.records import RequestSample, Window, columns
 from harness.spec import (
     Arrivals,
@@ -153,8 +153,10 @@ def scored(point_of, window_of):
 def power_of(power_stream, board):
     """So many GPUs at a constant power, read all the while."""
 
-    def make(watts: float, *, gpus: int = 1, **more) -> Power:
+    def make(watts: float, *, gpus: int = 1, **more) -> PointPower:
         boards = [board(segments=[(1e9, watts)], gpu=f"GPU-{index}") for index in range(gpus)]
-        return Power(**{"found": {}, "traces": traces(power_stream(boards, start_s=999.0, end_s=1060.0))} | more)
+        return PointPower(
+            **{"findings": {}, "traces": traces(power_stream(boards, start_s=999.0, end_s=1060.0))} | more
+        )
 
     return make

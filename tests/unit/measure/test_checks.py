@@ -7,7 +7,7 @@ import pytest
 
 from harness.checks import CHECKS, judge
 from harness.metrics import Counts
-from harness.power.evidence import Power, evidence
+from harness.power.point_power import PointPower, point_power
 from harness.power.records import Metering
 from harness.records import ClientHealth, Configuration, Estimate, NoWindow, Reads, Window
 
@@ -232,14 +232,14 @@ def test_every_reason_stands_beside_every_other(verdict, window_of):
 
 
 def test_a_process_of_somebody_else_is_a_warning_with_its_number(verdict):
-    got = verdict(power=Power(found={}, foreign={"GPU-a": (17, 23)}))
+    got = verdict(power=PointPower(findings={}, foreign={"GPU-a": (17, 23)}))
 
     assert ((), ("foreign_process",)) == got[:2]
     assert "GPU-a: process 17, 23" == got.details["foreign_process"]
 
 
 def test_a_meter_that_never_was_voids_no_throughput(verdict, window_of):
-    power = evidence(Metering(failure="NVML: library not found"), None, window_of(2.0, 12.0))
+    power = point_power(Metering(failure="NVML: library not found"), None, window_of(2.0, 12.0))
 
     assert "power_no_meter" == power.reason
     assert ((), ("power_no_meter",)) == verdict(power=power)[:2]

@@ -45,7 +45,7 @@ def test_inferencex_power_is_of_the_whole_run(scored, user, power_of):
 
 
 def test_a_doubtful_stream_leaves_no_figure_of_power_and_all_of_the_rest(scored, user, power_of):
-    doubtful = scored(user(20), power=power_of(400.0, found={"power_gap": "4.0 s"})).estimates
+    doubtful = scored(user(20), power=power_of(400.0, findings={"power_gap": "4.0 s"})).estimates
     sound = scored(user(20)).estimates
 
     for name, estimate in doubtful.items():

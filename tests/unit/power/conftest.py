@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.power.evidence import Power, evidence
 from harness.power.nvidia import NvidiaMeter
+from harness.power.point_power import PointPower, point_power
 from harness.power.records import Metering
 from harness.power.sampler import header, sample
-from harness.power.stream import Reading, Stream, line, read
+from harness.power.stream import Reading, Stream, encode_line, read_stream
 from harness.records import Window
 
 BOOT_S = 1000.0
@@ -68,7 +68,7 @@ class Machine:
         meter = NvidiaMeter()
         devices = [device for device in meter.devices() if gpus is None or device.gpu in gpus]
         out = io.BytesIO()
-        out.write(line(header(meter, "nvidia", devices, 10.0)))
+        out.write(encode_line(header(meter, "nvidia", devices, 10.0)))
 
         def ends(wait_s: float) -> bool:
             self.at(self.time_s + wait_s)
@@ -82,12 +82,12 @@ class Machine:
         sample(Slow(), [d.gpu for d in devices], out, 10.0, ends, clock=lambda: self.ns(self.time_s), wall=lambda: 0)
         meter.close()
         self._stream.write_bytes(out.getvalue())
-        return read(self._stream)
+        return read_stream(self._stream)
 
-    def judged(self, stream: Stream, start_s: float, end_s: float, **known: object) -> Power:
+    def judged(self, stream: Stream, start_s: float, end_s: float, **known: object) -> PointPower:
         """The stream cut to a window of ten blocks."""
         asked = tuple(device.gpu for device in stream.header.devices) if stream.header else ("GPU-?",)
-        return evidence(Metering(**{"asked": asked} | known), stream, self.window(start_s, end_s))
+        return point_power(Metering(**{"asked": asked} | known), stream, self.window(start_s, end_s))
 
     def window(self, start_s: float, end_s: float) -> Window:
         edges = [self.ns(start_s + (end_s - start_s) * block / 10) for block in range(11)]

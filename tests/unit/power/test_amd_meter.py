@@ -12,9 +12,9 @@ import pytest
 from harness.errors import NoMeter
 from harness.power import visible
 from harness.power.energy import traces
-from harness.power.open import asked_gpus
+from harness.power.meters import gpus_of_server
 from harness.power.records import Metering
-from harness.power.validity import Doubt, findings
+from harness.power.validity import StreamEvidence, findings_against
 from harness.spec import Vendor
 from harness.units import NS_PER_S
 
@@ -33,8 +33,8 @@ def joules(start_s, end_s, socket=0):
 def codes(stream, start_s=2.0, end_s=18.0):
     found = traces(stream)
     return set(
-        findings(
-            Doubt(
+        findings_against(
+            StreamEvidence(
                 metering=Metering(asked=tuple(trace.device.gpu for trace in found)),
                 stream=stream,
                 traces=found,
@@ -203,14 +203,14 @@ def test_partitions_stand_for_their_socket(amd_meter, fake_amd):
     env = {"ROCR_VISIBLE_DEVICES": f"{other.parts[3]},0"}
 
     assert [other.gpu, one.gpu] == list(visible.amd([one, other], env))
-    assert (one.gpu,) == asked_gpus(Vendor.AMD, [one, other], {}, 8)
+    assert (one.gpu,) == gpus_of_server(Vendor.AMD, [one, other], {}, 8)
 
 
 def test_a_server_of_more_gpus_than_it_sees_has_no_power(amd_meter, fake_amd):
     devices = amd_meter().devices()
 
     with pytest.raises(NoMeter, match="needs 4 GPUs"):
-        asked_gpus(Vendor.AMD, devices, {"HIP_VISIBLE_DEVICES": "0,1"}, 4)
+        gpus_of_server(Vendor.AMD, devices, {"HIP_VISIBLE_DEVICES": "0,1"}, 4)
 
 
 @pytest.mark.parametrize("unit", [1, 1e6])

@@ -22,7 +22,7 @@ def test_energy_of_eight_gpus_is_that_of_the_closed_form(machine, phase_s):
     power = machine.judged(machine.record(80, start_s=phase_s), 10, 75)
     edges = np.array(machine.window(10, 75).blocks_ns)
 
-    assert {} == power.found
+    assert {} == power.findings
     assert sum(GAINS) * (25 * 100 + 40 * 600) == pytest.approx(power.energy_j(edges).sum(), rel=1e-3)
     for trace, gain in zip(power.traces, GAINS, strict=True):
         assert gain * (25 * 100 + 40 * 600) == pytest.approx(trace.energy_j(edges).sum(), rel=1e-3)
@@ -69,7 +69,7 @@ def test_every_fault_has_its_code_and_no_figure(machine, settings, code, phrase)
     power = machine.judged(machine.record(32), 4, 30)
 
     assert code == power.reason
-    assert phrase in power.found[code]
+    assert phrase in power.findings[code]
     assert () == power.traces
 
 
@@ -77,7 +77,7 @@ def test_a_counter_of_32_bits_goes_on_after_it_wrapped(machine):
     machine.set(gpus=3, trace=SHORT, wrap_bits=32, energy0_mj=2**32 - 5_000_000)
     power = machine.judged(machine.record(32), 4, 30)
 
-    assert {} == power.found
+    assert {} == power.findings
     assert sum(GAINS[:3]) * 8600 == pytest.approx(
         power.energy_j(np.array([machine.ns(4), machine.ns(30)])).sum(), rel=1e-3
     )
@@ -135,7 +135,7 @@ def test_a_gpu_that_shares_its_module_with_a_cpu_says_so(machine):
     machine.set(gpus=3, trace=SHORT, module=1)
     power = machine.judged(machine.record(32), 4, 30)
 
-    assert ({}, "gpu-module") == (power.found, power.scope)
+    assert ({}, "gpu-module") == (power.findings, power.scope)
 
 
 def test_a_gpu_that_was_meant_but_not_read_leaves_no_sum(machine):
@@ -143,7 +143,7 @@ def test_a_gpu_that_was_meant_but_not_read_leaves_no_sum(machine):
     stream = machine.record(32, gpus=[uuid(index) for index in range(2)])
     power = machine.judged(stream, 4, 30, asked=tuple(uuid(index) for index in range(3)))
 
-    assert f"{uuid(2)}: no reading" == power.found["power_missing_gpu"]
+    assert f"{uuid(2)}: no reading" == power.findings["power_missing_gpu"]
 
 
 def test_a_server_on_other_gpus_leaves_no_figure(machine):
@@ -151,15 +151,15 @@ def test_a_server_on_other_gpus_leaves_no_figure(machine):
     stream = machine.record(32, gpus=[uuid(0), uuid(1)])
     power = machine.judged(stream, 4, 30, used=(uuid(1), uuid(2)), told_by="processes")
 
-    assert ["power_missing_gpu", "power_extra_gpu"] == list(power.found)
-    assert uuid(2) in power.found["power_extra_gpu"]
+    assert ["power_missing_gpu", "power_extra_gpu"] == list(power.findings)
+    assert uuid(2) in power.findings["power_extra_gpu"]
 
 
 def test_a_sampler_that_died_leaves_no_figure(machine):
     machine.set(gpus=3, trace=SHORT)
     power = machine.judged(machine.record(32), 4, 30, failure="the sampler ended with -9")
 
-    assert {"power_sampler_died": "the sampler ended with -9"} == power.found
+    assert {"power_sampler_died": "the sampler ended with -9"} == power.findings
 
 
 def test_a_library_that_can_not_be_loaded_is_told_with_the_remedy(tmp_path):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import NoMeter
-from harness.power.beside import mean
+from harness.power.host_and_node import mean_power
 from harness.power.rapl import RaplMeter
 from harness.power.sampler import header, sample
-from harness.power.stream import line, read
+from harness.power.stream import encode_line, read_stream
 from harness.records import Window
 
 WRAPS_AT_UJ = 65_532_610_987
@@ -58,11 +58,11 @@ def recorded(powercap: Path, target: Path, watts: dict[str, float], until_s: flo
         return now_s >= until_s
 
     meter, out = RaplMeter(powercap), io.BytesIO()
-    out.write(line(header(meter, "host", meter.devices(), HZ)))
+    out.write(encode_line(header(meter, "host", meter.devices(), HZ)))
     zones = [device.gpu for device in meter.devices()]
     sample(meter, zones, out, HZ, ends, clock=lambda: round(now_s * 1e9), wall=lambda: 0)
     target.write_bytes(out.getvalue())
-    return read(target)
+    return read_stream(target)
 
 
 def test_packages_are_counted_and_neither_their_parts_nor_what_is_around_them(two_packages):
@@ -75,7 +75,7 @@ def test_packages_are_counted_and_neither_their_parts_nor_what_is_around_them(tw
 def test_host_power_is_the_sum_of_the_packages_across_a_wrap(two_packages, tmp_path):
     stream = recorded(two_packages, tmp_path / "host.jsonl", {"intel-rapl:0": 250.0, "intel-rapl:1": 130.0}, 40)
     counts = [s.energy_count for s in stream.samples if s.gpu == "intel-rapl:0"]
-    drawn = mean(None, stream, window(1.2, 31.7))
+    drawn = mean_power(None, stream, window(1.2, 31.7))
 
     assert counts[0] > counts[-1]
     assert ("host-cpu-package", None) == (drawn.scope, drawn.reason)
@@ -92,7 +92,7 @@ def test_host_power_is_the_sum_of_the_packages_across_a_wrap(two_packages, tmp_p
 )
 def test_readings_in_doubt_give_no_host_power(two_packages, tmp_path, watts, start_s, end_s, reason):
     stream = recorded(two_packages, tmp_path / "host.jsonl", {"intel-rapl:0": watts, "intel-rapl:1": watts}, 39.6)
-    drawn = mean(None, stream, window(start_s, end_s))
+    drawn = mean_power(None, stream, window(start_s, end_s))
 
     assert (None, None, reason) == (drawn.power_w, drawn.scope, drawn.reason)
 

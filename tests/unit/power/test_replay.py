@@ -10,11 +10,11 @@ import pytest
 
 from harness.errors import NoMeter
 from harness.power.energy import traces
-from harness.power.evidence import evidence
+from harness.power.point_power import point_power
 from harness.power.records import Metering
 from harness.power.replay import ReplayMeter
 from harness.power.sampler import header, sample
-from harness.power.stream import Stream, line, read
+from harness.power.stream import Stream, encode_line, read_stream
 from harness.records import Window
 
 HARDWARE = Path(__file__).parents[3] / "results" / "hardware" / "h100-one-gpu-vllm"
@@ -28,7 +28,7 @@ def window_of(point: Path) -> Window:
 
 def replayed(recording: Path, target: Path, phase_ns: int) -> Stream:
     """The stream that a sampler writes over a recording, beginning so much after its first reading."""
-    samples = read(recording).samples
+    samples = read_stream(recording).samples
     now_ns = samples[0].t_ns + phase_ns
 
     def ends(wait_s: float) -> bool:
@@ -37,11 +37,11 @@ def replayed(recording: Path, target: Path, phase_ns: int) -> Stream:
         return now_ns > samples[-1].t_ns
 
     meter, out = ReplayMeter(recording, lambda: now_ns), io.BytesIO()
-    out.write(line(header(meter, "replay", meter.devices(), 10.0)))
+    out.write(encode_line(header(meter, "replay", meter.devices(), 10.0)))
     gpus = [device.gpu for device in meter.devices()]
     sample(meter, gpus, out, 10.0, ends, clock=lambda: now_ns, wall=lambda: 0)
     target.write_bytes(out.getvalue())
-    return read(target)
+    return read_stream(target)
 
 
 def energy_j(stream: Stream, window: Window) -> float:
@@ -55,18 +55,18 @@ def test_there_are_recordings_of_both_arms():
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda path: path.parent.name[-12:])
 def test_a_real_recording_replayed_gives_the_energy_that_was_recorded(point, tmp_path):
-    window, recorded = window_of(point), read(point / "power.jsonl")
+    window, recorded = window_of(point), read_stream(point / "power.jsonl")
     again = replayed(point / "power.jsonl", tmp_path / "again.jsonl", PERIOD_NS // 2)
-    power = evidence(Metering(asked=tuple(d.gpu for d in again.header.devices)), again, window)
+    power = point_power(Metering(asked=tuple(d.gpu for d in again.header.devices)), again, window)
 
-    assert ({}, "gpu-board", 0) == (power.found, power.scope, again.damaged)
+    assert ({}, "gpu-board", 0) == (power.findings, power.scope, again.damaged)
     assert pytest.approx(energy_j(recorded, window), rel=1e-3) == energy_j(again, window)
 
 
 @pytest.mark.parametrize("phase_ns", range(0, PERIOD_NS, PERIOD_NS // 5))
 def test_at_any_phase_the_energies_are_no_more_apart_than_a_reading_is_old(phase_ns, tmp_path):
     point = POINTS[0]
-    window, recorded = window_of(point), read(point / "power.jsonl")
+    window, recorded = window_of(point), read_stream(point / "power.jsonl")
     again = replayed(point / "power.jsonl", tmp_path / "again.jsonl", phase_ns)
     most_w = max(s.power_w for s in recorded.samples)
 
@@ -75,7 +75,7 @@ def test_at_any_phase_the_energies_are_no_more_apart_than_a_reading_is_old(phase
 
 def test_outside_the_recording_there_is_no_reading():
     recording = POINTS[0] / "power.jsonl"
-    samples = read(recording).samples
+    samples = read_stream(recording).samples
     before, after = samples[0].t_ns - 1, samples[-1].t_ns + 2 * PERIOD_NS
 
     for moment in (before, after):

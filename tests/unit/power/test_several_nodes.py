@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.power.evidence import evidence
+from harness.power.merge import on_first_nodes_clock, path_of_node, read_merged
+from harness.power.point_power import point_power
 from harness.power.records import Metering, OtherNode, Tick
-from harness.power.stream import PowerSample, Stream, line
-from harness.power.together import of_node, on_our_clock, read_together
+from harness.power.stream import PowerSample, Stream, encode_line
 from harness.records import Window
 
 S = 1_000_000_000
@@ -48,20 +48,20 @@ def two_nodes(power_stream, board, tmp_path):
     for rank in (0, 1):
         stream = power_stream([board(gpu=f"GPU-{rank}", segments=STEP)], end_s=19.0)
         stream = on_its_own_clock(stream) if rank else stream
-        of_node(path, rank).write_bytes(b"".join(map(line, (stream.header, *stream.samples))))
+        path_of_node(path, rank).write_bytes(b"".join(map(encode_line, (stream.header, *stream.samples))))
     return path
 
 
 def judged(path, *others: OtherNode):
     metering = Metering(asked=("GPU-0", "GPU-1"), nodes=others)
-    return evidence(metering, read_together(path, others), WINDOW)
+    return point_power(metering, read_merged(path, others), WINDOW)
 
 
 def test_energy_is_of_the_same_moments_on_both_nodes(two_nodes):
     power = judged(two_nodes, STEADY)
     each = power.traces[0].energy_j(np.array([5 * S, 17 * S])), power.traces[1].energy_j(np.array([5 * S, 17 * S]))
 
-    assert {} == power.found
+    assert {} == power.findings
     assert 5 * 100 + 7 * 700 == pytest.approx(each[0][0], abs=60), "sensors publish 0.1 s late"
     assert each[0][0] == pytest.approx(each[1][0], rel=1e-6)
     assert 2 * each[0][0] == pytest.approx(power.energy_j(np.array([5 * S, 17 * S]))[0], rel=1e-6)
@@ -76,7 +76,7 @@ def test_energy_is_of_the_same_moments_on_both_nodes(two_nodes):
 def test_moments_come_back_whatever_the_clock_and_its_drift(ahead_s, drift, before_s, after_s):
     here = Stream(header=None, samples=tuple(map(sample, range(20))), damaged=0)
     other = node(*(tick(at_s, ahead_s + drift * at_s) for at_s in (before_s, after_s)))
-    back = on_our_clock(on_its_own_clock(here, ahead_s, drift), other)
+    back = on_first_nodes_clock(on_its_own_clock(here, ahead_s, drift), other)
 
     apart_ns = [abs(one.t_ns - truth.t_ns) for one, truth in zip(back.samples, here.samples, strict=True)]
 
@@ -93,14 +93,14 @@ def test_moments_come_back_whatever_the_clock_and_its_drift(ahead_s, drift, befo
     ],
 )
 def test_a_clock_that_does_not_tell_leaves_no_figure(two_nodes, other, says):
-    assert ("power_clock", says) == next(iter(judged(two_nodes, other).found.items()))
+    assert ("power_clock", says) == next(iter(judged(two_nodes, other).findings.items()))
 
 
 def test_clocks_that_are_being_set_are_followed(two_nodes):
-    assert {} == judged(two_nodes, node(tick(-1), tick(20, AHEAD_S + 0.01))).found
+    assert {} == judged(two_nodes, node(tick(-1), tick(20, AHEAD_S + 0.01))).findings
 
 
 def test_a_node_whose_stream_is_gone_is_missed_by_its_gpus(two_nodes):
-    of_node(two_nodes, 1).unlink()
+    path_of_node(two_nodes, 1).unlink()
 
-    assert {"power_missing_gpu": "GPU-1: no reading"} == judged(two_nodes, STEADY).found
+    assert {"power_missing_gpu": "GPU-1: no reading"} == judged(two_nodes, STEADY).findings

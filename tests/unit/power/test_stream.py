@@ -1,7 +1,7 @@
 import pytest
 
 from harness.errors import ResultsError
-from harness.power.stream import Device, Header, PowerSample, cut, line, read
+from harness.power.stream import Device, Header, PowerSample, cut_stream, encode_line, read_stream
 
 DEVICES = tuple(
     Device(gpu=f"GPU-{index}", name="H100", scope="gpu-board", energy_unit_j=1e-3, index=index) for index in range(2)
@@ -18,12 +18,12 @@ def sample(sweep: int, gpu: int, **said) -> PowerSample:
 
 def lines(sweeps: int = 3) -> list[bytes]:
     samples = [sample(sweep, gpu, energy_count=sweep, power_w=300.5) for sweep in range(sweeps) for gpu in range(2)]
-    return [line(HEADER), *map(line, samples)]
+    return [encode_line(HEADER), *map(encode_line, samples)]
 
 
 def stream_of(path, texts):
     path.write_bytes(b"".join(texts))
-    return read(path)
+    return read_stream(path)
 
 
 def test_a_stream_comes_back_as_it_was_written(tmp_path):
@@ -52,13 +52,13 @@ def test_a_line_that_is_gone_is_seen(tmp_path):
 
 
 def test_a_last_line_that_was_being_written_is_no_damage(tmp_path):
-    stream = stream_of(tmp_path / "power.jsonl", [*lines(), line(sample(3, 0))[:40]])
+    stream = stream_of(tmp_path / "power.jsonl", [*lines(), encode_line(sample(3, 0))[:40]])
 
     assert (6, 0) == (len(stream.samples), stream.damaged)
 
 
 def test_another_schema_is_refused(tmp_path):
-    texts = [line(HEADER).replace(b"header", b"footer")]
+    texts = [encode_line(HEADER).replace(b"header", b"footer")]
     body = texts[0].rpartition(b',"crc')[0] + b"}"
     import zlib
 
@@ -73,9 +73,9 @@ def test_a_cut_holds_whole_sweeps_and_the_damage_between_them(tmp_path):
     texts[8] = b"spoilt\n"
     (tmp_path / "whole").write_bytes(b"".join(texts))
 
-    cut(tmp_path / "whole", tmp_path / "part", 200_000_001, 500_000_000)
+    cut_stream(tmp_path / "whole", tmp_path / "part", 200_000_001, 500_000_000)
 
-    part = read(tmp_path / "part")
+    part = read_stream(tmp_path / "part")
     assert [2, 5] == [part.samples[0].sweep, part.samples[-1].sweep]
     assert (HEADER, 7, 1) == (part.header, len(part.samples), part.damaged)
 
@@ -83,8 +83,8 @@ def test_a_cut_holds_whole_sweeps_and_the_damage_between_them(tmp_path):
 def test_a_cut_leaves_out_a_last_sweep_that_is_still_being_written(tmp_path):
     (tmp_path / "whole").write_bytes(b"".join(lines(sweeps=10)[:-1]))
 
-    cut(tmp_path / "whole", tmp_path / "part", 500_000_000, 2_000_000_000)
+    cut_stream(tmp_path / "whole", tmp_path / "part", 500_000_000, 2_000_000_000)
 
-    part = read(tmp_path / "part")
+    part = read_stream(tmp_path / "part")
     assert [5, 8] == [part.samples[0].sweep, part.samples[-1].sweep]
     assert 0 == part.damaged

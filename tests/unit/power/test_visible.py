@@ -1,7 +1,7 @@
 import pytest
 
 from harness.errors import NoMeter
-from harness.power.open import asked_gpus
+from harness.power.meters import gpus_of_server
 from harness.power.stream import Device
 from harness.power.usage import usage
 
@@ -15,7 +15,7 @@ DEVICES = [device(index) for index in range(4)]
 
 
 def asked(count, devices=DEVICES, **env):
-    return "".join(gpu[4] for gpu in asked_gpus("nvidia", devices, env, count))
+    return "".join(gpu[4] for gpu in gpus_of_server("nvidia", devices, env, count))
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from harness.power.beside import fields, mean
+from harness.power.host_and_node import host_and_node_fields, mean_power
 from harness.power.records import Metering
-from harness.power.sampling import Sampling
-from harness.power.session import Session, beside
-from harness.power.stream import read
+from harness.power.sampler_process import SamplerProcess
+from harness.power.session import Session, start_beside
+from harness.power.stream import read_stream
 from harness.records import Window
 
 PLUGIN = """
@@ -46,10 +46,10 @@ def powercap(tmp_path):
     return zone.parent
 
 
-def reason_of(sampling: Sampling) -> str | None:
+def reason_of(sampling: SamplerProcess) -> str | None:
     edges = (0, 60_000_000_000)
     window = Window(start_ns=0, end_ns=edges[1], blocks_ns=edges, request_time_s=1.0, cut_s=0.0)
-    return mean(sampling.failure, None, window).reason
+    return mean_power(sampling.failure, None, window).reason
 
 
 async def sampled(session: Session, tmp_path, seconds: float) -> tuple[Metering, int, int]:
@@ -67,10 +67,10 @@ async def sampled(session: Session, tmp_path, seconds: float) -> tuple[Metering,
 async def test_both_are_read_over_the_point_and_stand_in_the_row_with_their_scopes(plug_in, powercap, tmp_path):
     plug_in("return 2345.0")
     log = tmp_path / "power.log"
-    others = {name: await beside(name, tmp_path, log, str(powercap)) for name in ("host", "node")}
+    others = {name: await start_beside(name, tmp_path, log, str(powercap)) for name in ("host", "node")}
     gpus = Session(Metering(), beside=others)
     metering, start_ns, end_ns = await sampled(gpus, tmp_path, 10.5)
-    streams = {name: read(tmp_path / "point" / f"{name}.jsonl") for name in metering.beside}
+    streams = {name: read_stream(tmp_path / "point" / f"{name}.jsonl") for name in metering.beside}
     edges = (start_ns, end_ns)
     window = Window(start_ns=start_ns, end_ns=end_ns, blocks_ns=edges, request_time_s=1.0, cut_s=0.0)
 
@@ -83,12 +83,12 @@ async def test_both_are_read_over_the_point_and_stand_in_the_row_with_their_scop
         "node_power_w": pytest.approx(2345.0),
         "node_power_scope": "node-psu-input",
         "node_power_reason": None,
-    } == fields(metering.beside, streams, window)
+    } == host_and_node_fields(metering.beside, streams, window)
 
 
 async def test_without_a_plug_in_and_without_rapl_there_are_reasons(tmp_path):
-    node = await beside("node", tmp_path, tmp_path / "power.log")
-    host = await beside("host", tmp_path, tmp_path / "power.log", str(tmp_path / "none"))
+    node = await start_beside("node", tmp_path, tmp_path / "power.log")
+    host = await start_beside("host", tmp_path, tmp_path / "power.log", str(tmp_path / "none"))
 
     assert ("no_node_meter", "no_rapl") == (reason_of(node), reason_of(host))
     assert not node.reads and not host.reads
@@ -98,7 +98,7 @@ async def test_of_two_plug_ins_none_is_taken(plug_in, tmp_path):
     plug_in("return 1.0")
     plug_in("return 2.0", name="other_bmc")
 
-    assert "several_node_meters" == reason_of(await beside("node", tmp_path, tmp_path / "power.log"))
+    assert "several_node_meters" == reason_of(await start_beside("node", tmp_path, tmp_path / "power.log"))
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ async def test_of_two_plug_ins_none_is_taken(plug_in, tmp_path):
 )
 async def test_a_plug_in_that_fails_costs_the_node_s_figure(plug_in, tmp_path, answer, reason):
     plug_in(answer)
-    node = await beside("node", tmp_path, tmp_path / "power.log")
+    node = await start_beside("node", tmp_path, tmp_path / "power.log")
     gpus = Session(Metering(), beside={"node": node})
     metering, start_ns, end_ns = await sampled(gpus, tmp_path, 1)
     window = Window(start_ns=start_ns, end_ns=end_ns, blocks_ns=(start_ns, end_ns), request_time_s=1.0, cut_s=0.0)
     kept = tmp_path / "point" / "node.jsonl"
 
-    assert reason == mean(metering.beside["node"], read(kept) if kept.exists() else None, window).reason
+    assert reason == mean_power(metering.beside["node"], read_stream(kept) if kept.exists() else None, window).reason

@@ -1,4 +1,4 @@
-"""The streams of several nodes as one, on the clock of the first: what is summed over GPUs is of the same moments."""
+"""Streams of several nodes merged on the clock of the first: what is summed over GPUs is of the same moments."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ import msgspec
 import numpy as np
 
 from harness.power.records import OtherNode
-from harness.power.stream import Stream, read
+from harness.power.stream import Stream, read_stream
 
 
-def of_node(path: Path, rank: int) -> Path:
+def path_of_node(path: Path, rank: int) -> Path:
     """Where a node's part of a stream lies, beside the first one's."""
     return path if not rank else path.with_name(f"{path.stem}-{rank}{path.suffix}")
 
 
-def read_together(path: Path, nodes: tuple[OtherNode, ...]) -> Stream | None:
-    """The streams of all nodes; None where there is none of the first.
+def read_merged(path: Path, nodes: tuple[OtherNode, ...]) -> Stream | None:
+    """The streams of all nodes as one; None where there is none of the first.
 
     Args:
         path: that of the first.
@@ -23,14 +23,14 @@ def read_together(path: Path, nodes: tuple[OtherNode, ...]) -> Stream | None:
     """
     if not path.exists():
         return None
-    parts = [read(path)]
+    parts = [read_stream(path)]
     for rank, node in enumerate(nodes, start=1):
-        if (file := of_node(path, rank)).exists():  # its GPUs are missed by name otherwise
-            parts.append(on_our_clock(read(file), node))
-    return parts[0] if len(parts) == 1 else _joined(parts)
+        if (file := path_of_node(path, rank)).exists():  # its GPUs are missed by name otherwise
+            parts.append(on_first_nodes_clock(read_stream(file), node))
+    return parts[0] if len(parts) == 1 else _merged(parts)
 
 
-def on_our_clock(stream: Stream, node: OtherNode) -> Stream:
+def on_first_nodes_clock(stream: Stream, node: OtherNode) -> Stream:
     """A node's stream with times of the first node; as it is where its clock was never read."""
     if not node.ticks:
         return stream
@@ -47,7 +47,7 @@ def on_our_clock(stream: Stream, node: OtherNode) -> Stream:
     return Stream(header=stream.header, samples=samples, damaged=stream.damaged)
 
 
-def _joined(parts: list[Stream]) -> Stream:
+def _merged(parts: list[Stream]) -> Stream:
     headers = [part.header for part in parts if part.header is not None]
     devices = tuple(device for header in headers for device in header.devices)
     return Stream(

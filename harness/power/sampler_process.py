@@ -15,7 +15,7 @@ import msgspec
 
 from harness.errors import NoMeter
 from harness.power.sampler import STDOUT, Job
-from harness.power.stream import Header, cut, parsed
+from harness.power.stream import Header, cut_stream, parse_line
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ DESCRIBE_LIMIT_S = 60.0
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
 SILENCE_S = 3.0
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +38,16 @@ class Place:
     node: str = ""
     start: tuple[str, ...] = ()
 
-    def says(self, what: str) -> str:
-        """A phrase with the node's name in front."""
-        return f"{self.node}: {what}" if self.node else what
+    def prefixed(self, phrase: str) -> str:
+        """A phrase with the node's name in front; as it is for this node."""
+        return f"{self.node}: {phrase}" if self.node else phrase
 
 
 HERE = Place()
 
 
-def command(job: Job) -> list[str]:
-    """What does a job in a process of its own."""
+def command_line(job: Job) -> list[str]:
+    """Command line of a sampler process for `job`."""
     return [sys.executable, "-m", "harness.power.sampler", msgspec.json.encode(job).decode()]
 
 
@@ -57,21 +57,21 @@ def describe(job: Job, place: Place = HERE) -> Header:
     Raises:
         NoMeter: why they can't be read, and the remedy.
     """
-    asking = [*place.start, *command(job)]
+    command = [*place.start, *command_line(job)]
     try:
-        said = subprocess.run(asking, capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
+        ended = subprocess.run(command, capture_output=True, timeout=DESCRIBE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
         limit = f"{job.vendor}: the library did not answer in {DESCRIBE_LIMIT_S:.0f} s"
-        raise NoMeter(place.says(limit)) from error
-    described = parsed(said.stdout)
-    if not isinstance(described, Header):
-        words = said.stderr.decode(errors="replace").strip().splitlines()
-        why = words[-1] if words else f"{job.vendor}: its library ended the process ({said.returncode})"
-        raise NoMeter(place.says(why))
-    return described
+        raise NoMeter(place.prefixed(limit)) from error
+    header = parse_line(ended.stdout)
+    if not isinstance(header, Header):
+        errors = ended.stderr.decode(errors="replace").strip().splitlines()
+        why = errors[-1] if errors else f"{job.vendor}: its library ended the process ({ended.returncode})"
+        raise NoMeter(place.prefixed(why))
+    return header
 
 
-async def end(process: "subprocess.Popen[bytes]") -> None:
+async def end_process(process: "subprocess.Popen[bytes]") -> None:
     """End a process that ends with its standard input, by force if need be."""
     assert process.stdin is not None, "made with a pipe"
     process.stdin.close()
@@ -82,7 +82,7 @@ async def end(process: "subprocess.Popen[bytes]") -> None:
         await asyncio.to_thread(process.wait)
 
 
-class Sampling:
+class SamplerProcess:
     """A sampler at work, or the reason why there is none.
 
     Attributes:
@@ -98,23 +98,23 @@ class Sampling:
 
     async def start(self, gpus: tuple[str, ...], log: Path) -> None:
         """Begin to read these GPUs, and wait for the first line."""
-        away = bool(self._place.start)
-        job = msgspec.structs.replace(self._job, gpus=gpus, path=STDOUT if away else str(self._stream))
-        with log.open("ab") as said, self._stream.open("ab") as stream:
+        remote = bool(self._place.start)
+        job = msgspec.structs.replace(self._job, gpus=gpus, path=STDOUT if remote else str(self._stream))
+        with log.open("ab") as errors, self._stream.open("ab") as stream:
             # A session of its own: Ctrl-C is for us, and the sampler ends with its standard input. From another node
             # readings come by its standard output: a shared file system shows what is written there too late.
             self._process = subprocess.Popen(  # noqa: ASYNC220 - must outlive the loop's own cleaning up
-                [*self._place.start, *command(job)],
+                [*self._place.start, *command_line(job)],
                 stdin=subprocess.PIPE,
-                stdout=stream if away else said,
-                stderr=said,
+                stdout=stream if remote else errors,
+                stderr=errors,
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_LIMIT_S
         while self._process.poll() is None and time.monotonic() < deadline:
             if self._stream.stat().st_size:
                 return
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         await self.stop()
         self._fail(f"the sampler wrote nothing: see {log.name}")
 
@@ -131,24 +131,25 @@ class Sampling:
     async def stop(self) -> None:
         """End the sampler, by force if need be."""
         if self._process is not None:
-            await end(self._process)
+            await end_process(self._process)
             self._process = None
 
     async def keep(self, target: Path, start_ns: int, end_ns: int) -> None:
         """Copy the readings between two moments of the node's own clock, the last of which has passed."""
         if self._process is None:
             return
-        failure = self._silent()
-        await asyncio.to_thread(cut, self._stream, target, start_ns, end_ns)
+        failure = self._why_not_reading()
+        await asyncio.to_thread(cut_stream, self._stream, target, start_ns, end_ns)
         if failure is not None:
             self._fail(failure)
 
     def _fail(self, why: str) -> None:
         if self.failure is None:
-            logger.warning("%s: %s: no power figures from here on", self._stream, self._place.says(why))
-            self.failure = self._place.says(why)
+            logger.warning("%s: %s: no power figures from here on", self._stream, self._place.prefixed(why))
+            self.failure = self._place.prefixed(why)
 
-    def _silent(self) -> str | None:
+    def _why_not_reading(self) -> str | None:
+        """How the process ended or since when it has been silent; None where it reads."""
         assert self._process is not None, "looked at while it reads"
         if (code := self._process.poll()) is not None:
             return f"the sampler ended with {code}"

@@ -1,6 +1,6 @@
-"""Say what CLOCK_MONOTONIC of this machine reads, in ns, each time that a line comes on standard input.
+"""Report CLOCK_MONOTONIC of this machine, in ns, each time that a line comes on standard input.
 
-    python -m harness.power.tick
+    python -m harness.power.clock_reporter
 
 It ends when standard input does.
 """
@@ -10,7 +10,7 @@ import time
 
 
 def main() -> int:
-    """Answer to the end."""
+    """Answer every line until standard input ends."""
     for _ in sys.stdin:
         print(time.monotonic_ns(), flush=True)  # noqa: T201 - to whoever asked
     return 0

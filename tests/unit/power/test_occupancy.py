@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.power.busy import filled_mib, holders
+from harness.power.occupancy import filled_mib, occupied
 from harness.power.stream import Device
 
 
@@ -36,7 +36,7 @@ class Told:
     [Told(), Told(filled_gb=2.4), Told(processes=None), Told(filled_gb=None), Told(filled_gb=None, processes=None)],
 )
 def test_a_gpu_with_what_a_driver_keeps_or_of_which_nothing_is_told_is_free(told):
-    assert () == holders([told.device], ["GPU-0"])
+    assert () == occupied([told.device], ["GPU-0"])
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_a_gpu_with_what_a_driver_keeps_or_of_which_nothing_is_told_is_free(told
     ],
 )
 def test_a_gpu_that_is_held_is_named_with_its_memory_and_who_is_there(told, says):
-    assert (says,) == holders([told.device], ["GPU-0"])
+    assert (says,) == occupied([told.device], ["GPU-0"])
 
 
 def test_gpus_that_the_server_does_not_take_are_nobody_s_concern():
-    assert () == holders([Told(processes=(7,)).device], ["GPU-1"])
+    assert () == occupied([Told(processes=(7,)).device], ["GPU-1"])
 
 
 def test_amd_gpus_say_who_is_there(fake_amd, amd_meter):
@@ -66,8 +66,8 @@ def test_amd_gpus_say_who_is_there(fake_amd, amd_meter):
             stranger.kill()
     first, second = (device.gpu for device in devices)
 
-    assert () == holders(devices, [first])
-    [held] = holders(devices, [second])
+    assert () == occupied(devices, [first])
+    [held] = occupied(devices, [second])
     assert held.startswith(f"{second}: ")
     assert held.endswith(f"by process {stranger.pid}")
     assert filled_mib(devices, [first]).keys() == {first}

@@ -14,8 +14,8 @@ FREE_SHARE = 0.03
 (results/hardware/h100-one-gpu-vllm, power.jsonl), and a server fills most of it."""
 
 
-def holders(devices: Sequence[Device], gpus: Sequence[str]) -> tuple[str, ...]:
-    """What is held of some GPUs, a phrase for each that is not free.
+def occupied(devices: Sequence[Device], gpus: Sequence[str]) -> tuple[str, ...]:
+    """The GPUs among some that are not free: a phrase for each, with its memory and who is there.
 
     Args:
         devices: all GPUs as they are now; what the library does not say of one speaks for nothing.

@@ -1,4 +1,4 @@
-"""The GPUs that a server is about to take on each of its nodes: which, whether they are free, who is on them later."""
+"""The GPUs that a server takes on each of its nodes: which they are, whether they are free, who is on them later."""
 
 import asyncio
 import logging
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import GpuBusy, NoMeter
-from harness.power.busy import holders
-from harness.power.open import asked_gpus
+from harness.power.meters import gpus_of_server
+from harness.power.occupancy import occupied
 from harness.power.sampler import Job
-from harness.power.sampling import Place, describe
+from harness.power.sampler_process import Place, describe
 from harness.power.stream import Device
 from harness.power.usage import Usage, usage
 
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 FREE_LIMIT_S = 30.0
 """How long GPUs may take to be let go of: a server that was asked to end has as long."""
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere(Place):
-    """Another node of the server.
+class OtherPlace(Place):
+    """Another node of the server, where its processes are told by a mark.
 
     Attributes:
         mark: `NAME=VALUE` in the environment of the server's processes.
@@ -34,12 +34,12 @@ class Elsewhere(Place):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class NodeGpus:
     """The GPUs that a server is about to take on one node.
 
     Attributes:
-        devices: all GPUs of the node.
-        gpus: UUIDs of those that it takes.
+        devices: all GPUs of the node, as they were before the server started.
+        gpus: UUIDs of those that the server takes.
     """
 
     place: Place
@@ -49,14 +49,16 @@ class Taken:
 
     async def usage(self, processes: frozenset[int]) -> Usage:
         """What the server really took, and who else is there; on another node its processes are told by their mark."""
-        mark = self.place.mark if isinstance(self.place, Elsewhere) else None
+        mark = self.place.mark if isinstance(self.place, OtherPlace) else None
         now = await asyncio.to_thread(describe, Job(vendor=self.vendor, mark=mark), self.place)
-        found = usage(self.devices, now.devices, processes if mark is None else frozenset(now.marked))
-        foreign = {gpu: pids for gpu, pids in found.foreign.items() if gpu in self.gpus}
-        return Usage(used=found.used, told_by=found.told_by, foreign=foreign)
+        on_node = usage(self.devices, now.devices, processes if mark is None else frozenset(now.marked))
+        foreign = {gpu: pids for gpu, pids in on_node.foreign.items() if gpu in self.gpus}
+        return Usage(used=on_node.used, told_by=on_node.told_by, foreign=foreign)
 
 
-async def taken_when_free(vendor: str, gpus: int, given: Mapping[str, str], places: Sequence[Place]) -> list[Taken]:
+async def wait_for_free_gpus(
+    vendor: str, gpus: int, given: Mapping[str, str], places: Sequence[Place]
+) -> list[NodeGpus]:
     """The GPUs that a server will take on each of its nodes, once nobody is on them.
 
     Args:
@@ -71,20 +73,20 @@ async def taken_when_free(vendor: str, gpus: int, given: Mapping[str, str], plac
     """
     deadline = time.monotonic() + FREE_LIMIT_S
     while True:
-        taken = await asyncio.gather(*(_taken(vendor, gpus, given, place) for place in places))
-        held = [one.place.says(what) for one in taken for what in holders(one.devices, one.gpus)]
+        node_gpus = await asyncio.gather(*(_node_gpus(vendor, gpus, given, place) for place in places))
+        held = [one.place.prefixed(phrase) for one in node_gpus for phrase in occupied(one.devices, one.gpus)]
         if not held:
-            return taken
+            return node_gpus
         if time.monotonic() > deadline:
             raise GpuBusy(f"GPUs are not free, nor became so in {FREE_LIMIT_S:.0f} s: {'; '.join(held)}")
         logger.info("waiting for %s", "; ".join(held))
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
 
 
-async def _taken(vendor: str, gpus: int, given: Mapping[str, str], place: Place) -> Taken:
-    seen = await asyncio.to_thread(describe, Job(vendor=vendor), place)
+async def _node_gpus(vendor: str, gpus: int, given: Mapping[str, str], place: Place) -> NodeGpus:
+    described = await asyncio.to_thread(describe, Job(vendor=vendor), place)
     try:
-        asked = asked_gpus(vendor, seen.devices, {**seen.visible, **given}, gpus)
+        taken = gpus_of_server(vendor, described.devices, {**described.visible, **given}, gpus)
     except NoMeter as error:
-        raise NoMeter(place.says(str(error))) from error
-    return Taken(place=place, vendor=vendor, devices=seen.devices, gpus=asked)
+        raise NoMeter(place.prefixed(str(error))) from error
+    return NodeGpus(place=place, vendor=vendor, devices=described.devices, gpus=taken)

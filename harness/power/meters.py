@@ -1,4 +1,4 @@
-"""The meter of a vendor, and the GPUs that a server will take: both asked in a process that may load its library."""
+"""The table of meters by name, and the GPUs that a server will take: what differs between vendors stands here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,20 +11,20 @@ from harness.power.node import PluggedMeter
 from harness.power.rapl import RaplMeter
 from harness.power.stream import Device
 
-Choose = Callable[[Sequence[Device], Mapping[str, str]], tuple[str, ...]]
+VisibleGpus = Callable[[Sequence[Device], Mapping[str, str]], tuple[str, ...]]
 
 
-class Maker(NamedTuple):
+class VendorMeter(NamedTuple):
     """What differs between vendors.
 
     Attributes:
-        open: its meter, in this process.
+        open: makes its meter, in this process.
         visible: the GPUs that a process sees with an environment, in its order.
         order: variables that make this order certain, for servers that are started here.
     """
 
     open: Callable[[], Meter]
-    visible: Choose
+    visible: VisibleGpus
     order: Mapping[str, str]
 
 
@@ -42,10 +42,10 @@ def _amd() -> Meter:
     return AmdMeter()
 
 
-# By `spec.Vendor`; its module is not imported, so that a sampler is small and starts at once.
-MAKERS: Mapping[str, Maker] = {
-    "nvidia": Maker(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
-    "amd": Maker(_amd, visible.amd, {}),
+# By `spec.Vendor`, whose module is not imported, so that a sampler is small and starts at once.
+METERS: Mapping[str, VendorMeter] = {
+    "nvidia": VendorMeter(_nvidia, visible.nvidia, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+    "amd": VendorMeter(_amd, visible.amd, {}),
 }
 
 
@@ -53,8 +53,8 @@ BESIDE_HZ: Mapping[str, float] = {"host": 2.0, "node": 1.0}
 """What is read beside the GPUs, each by a process of its own, and how often: the host's CPUs, the node by its meter."""
 
 
-def opened(name: str, powercap: Path) -> Meter:
-    """A vendor's meter, or one of those beside it.
+def open_meter(name: str, powercap: Path) -> Meter:
+    """A vendor's meter, or the `host`'s or the `node`'s.
 
     Raises:
         NoMeter: why it can't be had here.
@@ -65,21 +65,21 @@ def opened(name: str, powercap: Path) -> Meter:
         case "node":
             return PluggedMeter()
         case vendor:
-            return MAKERS[vendor].open()
+            return METERS[vendor].open()
 
 
 def visibility_order(vendor: str) -> Mapping[str, str]:
     """Variables for a server that is started here, so that numbers in its visibility variables mean what we take."""
-    return MAKERS[vendor].order if vendor in MAKERS else {}
+    return METERS[vendor].order if vendor in METERS else {}
 
 
-def asked_gpus(vendor: str, devices: Sequence[Device], env: Mapping[str, str], count: int) -> tuple[str, ...]:
+def gpus_of_server(vendor: str, devices: Sequence[Device], env: Mapping[str, str], count: int) -> tuple[str, ...]:
     """The GPUs that a server of `count` takes: the first that its environment shows it.
 
     Raises:
         NoMeter: it sees fewer.
     """
-    seen = MAKERS[vendor].visible(devices, env)
-    if len(seen) < count:
-        raise NoMeter(f"the server needs {count} GPUs (tp x pp x dp) but its environment shows it {len(seen)}")
-    return tuple(dict.fromkeys(seen[:count]))
+    visible_gpus = METERS[vendor].visible(devices, env)
+    if len(visible_gpus) < count:
+        raise NoMeter(f"the server needs {count} GPUs (tp x pp x dp) but its environment shows it {len(visible_gpus)}")
+    return tuple(dict.fromkeys(visible_gpus[:count]))
