@@ -48,8 +48,9 @@ class Trace:
 
     def _step_j(self, step: int, gap_s: float) -> float:
         """Joules of one step of the counter; a fall that a wrap explains, at a power that a GPU can draw, is a rise."""
-        unit = self.device.energy_unit_j
-        for wraps_at in (2**32, self.device.energy_wraps_at):
+        unit, told = self.device.energy_unit_j, self.device.energy_wraps_at
+        # A library's 64 bits may be filled from a counter of 32; a kernel that says where its counter wraps knows it.
+        for wraps_at in (2**32, told) if told == 2**64 else (told,):
             wrapped = (step + wraps_at) * unit
             if step < 0 <= wrapped <= WRAP_LIMIT_W * gap_s:
                 return wrapped

@@ -54,10 +54,10 @@ class NvidiaMeter:
             nvml.nvmlInit()
             handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
             self._handles = {str(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
+            self._scopes = {gpu: _power_scope(handle) for gpu, handle in self._handles.items()}
         except nvml.NVMLError as error:
             remedy = _REMEDIES.get(error.value, "see nvidia-smi")
             raise NoMeter(f"NVML: {error}: {remedy}") from error
-        self._scopes = {gpu: _power_scope(handle) for gpu, handle in self._handles.items()}
 
     def versions(self) -> dict[str, str]:
         """Driver and library."""

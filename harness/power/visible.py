@@ -60,13 +60,13 @@ def amd(devices: Sequence[Device], env: Mapping[str, str]) -> tuple[str, ...]:
 
     ROCR_VISIBLE_DEVICES goes first, HIP_VISIBLE_DEVICES counts what that leaves; CUDA_VISIBLE_DEVICES stands in where
     the latter is empty, and where both are nothing is hidden (ROCm/clr, rocclr/device/rocm/rocdevice.cpp). Slurm alone
-    names its allocation in the order of PCI addresses.
+    names its allocation in the order of PCI addresses; inside its cgroup no other GPUs are seen anyway.
     """
     seen = _hip_order(devices)
     by_runtime, by_hip = env.get("ROCR_VISIBLE_DEVICES"), env.get("HIP_VISIBLE_DEVICES")
     by_hip = by_hip or env.get("CUDA_VISIBLE_DEVICES")
     slurm = env.get("SLURM_STEP_GPUS") or env.get("SLURM_JOB_GPUS")
-    if by_runtime is None and not by_hip and slurm:
+    if by_runtime is None and not by_hip and slurm and len(slurm.split(",")) < len(devices):
         seen = _listed([_HipDevice(device.gpu, device.gpu) for device in devices], slurm)
     if by_runtime is not None:
         seen = _listed(seen, by_runtime)

@@ -177,6 +177,7 @@ def test_a_socket_in_eight_partitions_is_counted_once(amd_meter, fake_amd):
         ({"ROCR_VISIBLE_DEVICES": "0,7,1"}, "3"),
         ({"ROCR_VISIBLE_DEVICES": "GPU-no"}, ""),
         ({"SLURM_JOB_GPUS": "0,1"}, "01"),
+        ({"SLURM_JOB_GPUS": "4,5,6,7"}, "3210"),  # a cgroup shows the job's four, and numbers them anew
         ({"SLURM_JOB_GPUS": "0,1", "ROCR_VISIBLE_DEVICES": "0"}, "3"),
     ],
     ids=str,

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import NoMeter
+from harness.power.energy import Trace
 from harness.power.host_and_node import mean_power
 from harness.power.rapl import RaplMeter
 from harness.power.sampler import header, sample
-from harness.power.stream import encode_line, read_stream
+from harness.power.stream import PowerSample, encode_line, read_stream
 from harness.records import Window
 
 WRAPS_AT_UJ = 65_532_610_987
@@ -80,6 +81,19 @@ def test_host_power_is_the_sum_of_the_packages_across_a_wrap(two_packages, tmp_p
     assert counts[0] > counts[-1]
     assert ("host-cpu-package", None) == (drawn.scope, drawn.reason)
     assert pytest.approx(380.0, rel=1e-6) == drawn.power_w
+
+
+def test_a_package_that_was_set_back_below_32_bits_did_not_wrap(two_packages):
+    device = RaplMeter(two_packages).devices()[0]
+    counts = {0: 3_000_000_000, 500_000_000: 0}
+    samples = tuple(
+        PowerSample(gpu=device.gpu, t_ns=t_ns, wall_ns=t_ns, took_us=0, sweep=i, late_us=0, energy_count=count)
+        for i, (t_ns, count) in enumerate(counts.items())
+    )
+
+    _, joules = Trace(device, samples).counter_j
+
+    assert [0.0, -3000.0] == joules.tolist()
 
 
 @pytest.mark.parametrize(
