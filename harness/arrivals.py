@@ -2,8 +2,7 @@
 
 The gaps are drawn for a rate of 1 and stretched to the point's, seeded by the workload and the launch: both arms get
 the same schedule, every rate the same pattern, every launch another one (a trace is begun at another place). Processes
-that share a point each take every
-n-th arrival of the one schedule, so that together they send it whatever their number.
+that share a point each take every n-th arrival of the one schedule: together they send it whatever their number.
 """
 
 from collections.abc import Callable, Iterator

@@ -109,12 +109,11 @@ class PromptStream:
     def starter(self, slot: int, concurrency: int) -> Prompt:
         """The uncounted request that slot `slot` of `concurrency` begins with.
 
-        Its output length is the rest of a request met at a random moment, evenly spread over the slots, so that
-        requests of equal length do not end all at once: ceil(OSL * (slot + u) / N), u from the seed.
+        Its output length is a `residual_life`, moved by the seed, so that requests of equal length do not end all at
+        once.
         """
-        u = _unit(self._workload.seed, "start", 0)
-        osl = max(1, math.ceil(self._workload.osl * (slot + u) / concurrency))
-        return self._prompt(-(slot + 1), osl)
+        shift = _unit(self._workload.seed, "start", 0)
+        return self._prompt(-(slot + 1), residual_life(self._workload.osl, slot, concurrency, shift))
 
     def facts(self, requests: int) -> dict[str, object]:
         """What a results folder should say of the stream, after that many requests of it.
@@ -172,6 +171,14 @@ class PromptStream:
         lengths = [workload.isl, workload.osl, workload.length_ratio]
         said = [self._source_sha256, self._random, workload.seed, frame.head, frame.tail, lengths]
         return hashlib.sha256(json.dumps(said).encode() + self._ids.astype("<i4").tobytes()).hexdigest()[:16]
+
+
+def residual_life(osl: int, slot: int, slots: int, shift: float) -> int:
+    """Output length of a slot's first request: the rest of a request of `osl` tokens that is met at a random moment.
+
+    ceil(OSL * (slot + shift) / N), at least 1: spread evenly over the N slots; `shift`, in [0, 1), moves them all.
+    """
+    return max(1, math.ceil(osl * (slot + shift) / slots))
 
 
 async def build(workload: Workload, tokenize: Tokenize, *, chat: bool) -> PromptStream:

@@ -15,7 +15,7 @@ import msgspec
 from harness.arrivals import most_in_flight, schedule_s
 from harness.emulator.command import settings
 from harness.emulator.settings import VERSION, Settings
-from harness.emulator.study import Observed, Stop, closed_loop, open_loop
+from harness.emulator.virtual_load import Observed, StopCheck, closed_loop, open_loop
 from harness.engines import engine_named
 from harness.engines.emulator import classified
 from harness.errors import UserError
@@ -55,7 +55,7 @@ class Launch:
             aborted="overloaded" if point.rate is not None and _backlog(seen) > most_in_flight(point.run) else None,
         )
 
-    def _seen(self, point: Point, stop: Stop) -> Observed:
+    def _seen(self, point: Point, stop: StopCheck) -> Observed:
         asked, workload = self.asked, point.workload
         loop = (
             partial(open_loop, due_s=schedule_s(point), most=most_in_flight(point.run))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from harness.doctor.finding import Finding, Scene, good, note, warning
-from harness.load.quiet import undisturbed
+from harness.load.quiet import low_latency_mode
 from harness.provenance import cpu_model
 from harness.units import NS_PER_S, number
 
@@ -90,7 +90,7 @@ def _clock(scene: Scene) -> Finding:
 
 
 def _priority() -> Finding:
-    with undisturbed() as raised:
+    with low_latency_mode() as raised:
         pass
     if raised:
         return good(AREA, "priority", "the client may take a real-time priority while it measures")

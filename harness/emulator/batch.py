@@ -132,12 +132,12 @@ def first_tokens(sequences: list[Sequence]) -> Deliveries:
     return Deliveries(np.array([sequence.request for sequence in sequences], np.int64), tokens, tokens == wanted)
 
 
-def together(one: Deliveries, other: Deliveries) -> Deliveries:
-    """One after the other."""
-    if not len(other):
-        return one
+def joined(first: Deliveries, second: Deliveries) -> Deliveries:
+    """Two parts of a step's deliveries as one, `first` before `second`."""
+    if not len(second):
+        return first
     return Deliveries(
-        np.concatenate([one.request, other.request]),
-        np.concatenate([one.tokens, other.tokens]),
-        np.concatenate([one.done, other.done]),
+        np.concatenate([first.request, second.request]),
+        np.concatenate([first.tokens, second.tokens]),
+        np.concatenate([first.done, second.done]),
     )

@@ -17,7 +17,7 @@ from harness.emulator.acceptance import NATURAL_RATE, OFF, Speculation
 from harness.emulator.nodes import Place
 from harness.emulator.profile import Limits, Profile
 from harness.emulator.settings import Settings
-from harness.emulator.toy import EOS
+from harness.emulator.toy_tokenizer import EOS
 from harness.errors import UserError
 
 N = TypeVar("N", int, float)
@@ -33,18 +33,41 @@ def parser() -> argparse.ArgumentParser:
         "example: python -m harness.emulator --port 8000 --profile h100-like --draft-tokens 3",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_address(this)
+    this.add_argument("--profile", default="h100-like", help="name in configs/emulator, a YAML file, or JSON")
+    _add_reported(this)
+    _add_nodes(this)
+    _add_limits(this)
+    _add_speculation(this)
+    _add_trial(this)
+    return this
+
+
+def _add_address(this: argparse.ArgumentParser) -> None:
+    """Where it listens, and as what."""
     this.add_argument("--host", default="127.0.0.1")
     this.add_argument("--port", type=int, required=True)
     this.add_argument("--served-model-name", default="emulated")
-    this.add_argument("--profile", default="h100-like", help="name in configs/emulator, a YAML file, or JSON")
+
+
+def _add_reported(this: argparse.ArgumentParser) -> None:
+    """What it reports of itself; its step times follow from the profile alone."""
     this.add_argument("--model", default="none", help="reported, not loaded")
     this.add_argument("--precision", default="none", help="reported")
     for degree in ("tp", "pp", "ep", "dp"):
         this.add_argument(f"--{degree}", type=int, default=1, help="reported")
+
+
+def _add_nodes(this: argparse.ArgumentParser) -> None:
+    """Which of its nodes it is, and where they meet."""
     this.add_argument("--nnodes", type=int, default=1, help="nodes of this server; the first one serves")
     this.add_argument("--node-rank", type=int, default=0)
     this.add_argument("--master-addr", default="127.0.0.1", help="of the first node")
     this.add_argument("--master-port", type=int, default=0)
+
+
+def _add_limits(this: argparse.ArgumentParser) -> None:
+    """What a step and the KV pool take."""
     this.add_argument("--max-running-requests", type=_positive(int), default=256)
     this.add_argument("--max-graph-requests", type=_positive(int), help="reported")
     this.add_argument(
@@ -54,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
     this.add_argument(
         "--kv-tokens", type=_positive(int), help="KV pool; default: every running request at full context"
     )
+
+
+def _add_speculation(this: argparse.ArgumentParser) -> None:
+    """How many tokens it drafts, and how many of them are accepted."""
     this.add_argument("--draft-tokens", type=int, default=0, help="0 is Off")
     this.add_argument("--acceptance-length", type=float, help="mean tokens a step, whatever is natural")
     this.add_argument(
@@ -63,12 +90,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="DRAFTS=LENGTH",
         help=f"natural acceptance lengths; without one, a draft is accepted at a rate of {NATURAL_RATE}",
     )
+
+
+def _add_trial(this: argparse.ArgumentParser) -> None:
+    """What a trial of a client sets: the text's end, the seed, the clock, the record, the faults."""
     this.add_argument("--eos-token-id", type=int, default=EOS, help="ends a text, under the fault early_eos")
     this.add_argument("--seed", type=int, help="of the drafts that are accepted; default: from the served name")
     this.add_argument("--speed", type=_positive(float), default=1.0, help="virtual seconds in a real one")
     this.add_argument("--send-log", type=Path, metavar="FOLDER", help="true send times go to <served name>.jsonl here")
     this.add_argument("--fault", action="append", default=[], help="misbehave; see below")
-    return this
 
 
 def _positive(number: Callable[[str], N]) -> Callable[[str], N]:

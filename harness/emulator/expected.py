@@ -1,6 +1,6 @@
 """What a profile comes to for users in closed loop, in closed form: no drawing, no stepping, no start and no end.
 
-Of means: a request takes its mean number of steps, and the others' prompts are spread evenly over them.
+It reckons with means: a request takes its mean number of steps, and the others' prompts are spread evenly over them.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Load:
 
     @property
     def steps(self) -> float:
-        """Of one request: one that ends its prefill, the others decode."""
+        """Steps of one request: one that ends its prefill, the others decode."""
         return 1 + (self.osl - 1) / self.acceptance_length
 
     @property
@@ -40,7 +40,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What they see.
+    """Steady-state figures of the users of a `Load`.
 
     Attributes:
         interactivity: tok/s of one user after the first token.

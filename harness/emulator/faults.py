@@ -94,7 +94,7 @@ class Faults:
             self._begun_s = self._clock()
         return first
 
-    def ever(self, name: str) -> Fault | None:
+    def configured(self, name: str) -> Fault | None:
         """The fault, whether or not it has begun."""
         return self._faults.get(name)
 
@@ -103,17 +103,17 @@ class Faults:
         fault = self._faults.get(name)
         return fault.value if fault is not None and self._since_s(fault) >= 0 else None
 
-    def whole(self, name: str) -> int | None:
-        """VALUE as a whole number."""
+    def int_value(self, name: str) -> int | None:
+        """VALUE of a fault that has begun, as a whole number; None otherwise."""
         value = self.value(name)
         return None if value is None else int(value)
 
     def slowness(self, _t_s: float) -> float:
         """Factor on the time of a step that starts now: `slow_down` and `oscillate`."""
         factor = 1.0
-        if (drift := self.ever("slow_down")) is not None:
+        if (drift := self.configured("slow_down")) is not None:
             factor += drift.value * max(0.0, self._since_s(drift))
-        if (swing := self.ever("oscillate")) is not None and self._since_s(swing) >= 0:
+        if (swing := self.configured("oscillate")) is not None and self._since_s(swing) >= 0:
             factor *= 1 + swing.value * math.sin(2 * math.pi * self._since_s(swing) / OSCILLATION_S)
         return factor
 

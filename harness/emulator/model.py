@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from harness.emulator.acceptance import OFF, Speculation
-from harness.emulator.batch import Decoding, Deliveries, Delivery, Sequence, first_tokens, together
+from harness.emulator.batch import Decoding, Deliveries, Delivery, Sequence, first_tokens, joined
 from harness.emulator.profile import Limits, Profile, Slowness, steady
 from harness.records import EngineCounters, Int64
 
@@ -128,7 +128,7 @@ class EngineModel:
         self.tally.steps += 1
         deliveries = self._decode()
         if self._first:
-            deliveries = together(deliveries, self._first_tokens())
+            deliveries = joined(deliveries, self._first_tokens())
         if deliveries.done.any():
             self._finish()
         return deliveries

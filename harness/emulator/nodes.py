@@ -35,8 +35,8 @@ class Place:
 
 def visible_gpus() -> int | None:
     """GPUs that this process may use; None where nothing says so."""
-    said = next((os.environ[name] for name in VISIBLE if name in os.environ), None)
-    return None if said is None else len(list(filter(None, said.split(","))))
+    visible = next((os.environ[name] for name in VISIBLE if name in os.environ), None)
+    return None if visible is None else len(list(filter(None, visible.split(","))))
 
 
 class Others:
@@ -80,8 +80,8 @@ class Others:
             raise UserError("a node is gone")
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = (await reader.readline()).decode().strip()
-        self._gpus.append(int(said) if said else None)
+        gpus = (await reader.readline()).decode().strip()
+        self._gpus.append(int(gpus) if gpus else None)
         self._joined[reader] = writer
         if len(self._joined) == self._place.count - 1:
             self._complete.set()

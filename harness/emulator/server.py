@@ -20,16 +20,16 @@ import numpy as np
 from aiohttp import web
 
 from harness.emulator.acceptance import NATURAL_RATE, OFF, Speculation
-from harness.emulator.answer import Answer, Twist
-from harness.emulator.asks import Ask, Text
+from harness.emulator.answer_writer import AnswerFaults, AnswerWriter
 from harness.emulator.batch import Deliveries
 from harness.emulator.faults import Faults
 from harness.emulator.model import EngineModel
 from harness.emulator.pacer import Pacer
+from harness.emulator.requests import CompletionRequest, TokenizeRequest
 from harness.emulator.sendlog import SendLog, Sent
 from harness.emulator.settings import VERSION, Settings
-from harness.emulator.toy import Continuation
-from harness.emulator.wire import Wording, error, exposition, whole
+from harness.emulator.toy_tokenizer import Continuation
+from harness.emulator.wire import AnswerFormat, error, exposition, whole_answer
 
 KEEP_ALIVE_S = 5.0
 """How long an idle connection is kept: uvicorn's default, which vLLM serves with."""
@@ -50,10 +50,10 @@ class Server:
         self._faults = Faults(settings.faults, time.monotonic)
         self._log = SendLog(settings.send_log)
         self._created = time.time()
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, AnswerWriter] = {}
         self._asked = 0
         self._listener: asyncio.Server | None = None
-        self._name = "stranger" if self._faults.ever("stranger") else settings.served_model_name
+        self._name = "stranger" if self._faults.configured("stranger") else settings.served_model_name
         self._model = EngineModel(
             settings.profile,
             settings.limits,
@@ -77,7 +77,7 @@ class Server:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        late = self._faults.ever("slow_start")
+        late = self._faults.configured("slow_start")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), late.value if late else 0)
         if not stop.is_set():
@@ -122,8 +122,8 @@ class Server:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the key below /v1, as vLLM does."""
         key = self._settings.api_key
-        said = request.headers.get("Authorization", "")
-        if key and request.path.startswith("/v1") and not hmac.compare_digest(said, f"Bearer {key}"):
+        given = request.headers.get("Authorization", "")
+        if key and request.path.startswith("/v1") and not hmac.compare_digest(given, f"Bearer {key}"):
             return web.json_response({"error": "Unauthorized"}, status=401)
         return await handler(request)
 
@@ -152,15 +152,15 @@ class Server:
         return web.json_response(self._described())
 
     def _described(self) -> dict[str, object]:
-        said = self._settings.described()
-        if (other := self._faults.ever("other_config")) is not None:
-            said |= {"tp": int(other.value), "precision": "other"}
-        if self._faults.ever("other_version") is not None:
-            said["engine_version"] = f"{VERSION}+other"
-        return said
+        described = self._settings.described()
+        if (other := self._faults.configured("other_config")) is not None:
+            described |= {"tp": int(other.value), "precision": "other"}
+        if self._faults.configured("other_version") is not None:
+            described["engine_version"] = f"{VERSION}+other"
+        return described
 
     async def _tokenize(self, request: web.Request) -> web.Response:
-        ids = msgspec.json.decode(await request.read(), type=Text).ids
+        ids = msgspec.json.decode(await request.read(), type=TokenizeRequest).ids
         if self._faults.value("other_tokens") is not None:
             ids = [token + 1 for token in ids]
         context = self._settings.limits.context
@@ -169,58 +169,52 @@ class Server:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         if self._faults.begin():
             self._schedule_ends()
-        if (status := self._faults.whole("refuse")) is not None:
+        if (status := self._faults.int_value("refuse")) is not None:
             return _refusal("The engine is overloaded.", status, "ServiceUnavailable")
         body = await request.read()
         arrived_ns = time.monotonic_ns()
         try:
-            ask = msgspec.json.decode(body, type=Ask)
+            completion = msgspec.json.decode(body, type=CompletionRequest)
         except msgspec.DecodeError as fault:
             return _refusal(str(fault), 400)
-        if ask.model != self._name:
-            return _refusal(f"The model `{ask.model}` does not exist.", 404, "NotFoundError")
-        ids, context = ask.ids, self._settings.limits.context
-        if not ids or len(ids) + ask.output_tokens > context:
-            message = f"{len(ids)} prompt and {ask.output_tokens} output tokens do not fit max_model_len={context}."
+        if completion.model != self._name:
+            return _refusal(f"The model `{completion.model}` does not exist.", 404, "NotFoundError")
+        ids, context = completion.ids, self._settings.limits.context
+        if not ids or len(ids) + completion.output_tokens > context:
+            message = (
+                f"{len(ids)} prompt and {completion.output_tokens} output tokens do not fit max_model_len={context}."
+            )
             return _refusal(message, 400)
-        return await self._answer(request, ask, ids, arrived_ns)
+        return await self._answer(request, completion, ids, arrived_ns)
 
-    async def _answer(self, request: web.Request, ask: Ask, ids: list[int], arrived_ns: int) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, completion: CompletionRequest, ids: list[int], arrived_ns: int
+    ) -> web.StreamResponse:
         number = self._asked
         self._asked += 1
-        twist = Twist.of(self._faults, ask, number, drafting=bool(self._settings.speculation.draft_tokens))
-        wording = self._wording(ask, ids, number)
+        faults = AnswerFaults.of(
+            self._faults, completion, number, drafting=bool(self._settings.speculation.draft_tokens)
+        )
+        answer_format = self._answer_format(completion, ids, number)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-        if ask.stream:
-            response.enable_chunked_encoding()
-            try:
-                await response.prepare(request)
-            except ConnectionResetError:
-                return response  # the client has left before its answer began
-        answer = Answer(
-            wording,
-            Sent(
-                id=wording.id,
-                prompt_hash=hashlib.sha256(np.array(ids, "<i4").tobytes()).hexdigest()[:16],
-                prompt_tokens=len(ids),
-                max_tokens=ask.output_tokens,
-                arrived_ns=arrived_ns,
-                sent_ns=[],
-                tokens=[],
-            ),
-            Continuation(ids, self._settings.eos, twist.eos_at, twist.turns_at),
-            twist,
-            request.transport if ask.stream else None,
+        if completion.stream and not await _prepared(response, request):
+            return response
+        answer = AnswerWriter(
+            answer_format,
+            _sent_record(answer_format, completion.output_tokens, arrived_ns),
+            Continuation(ids, self._settings.eos, faults.eos_at, faults.turns_at),
+            faults,
+            request.transport if completion.stream else None,
             self._log,
         )
-        reason = await self._worked_on(number, answer, len(ids), twist.last)
+        reason = await self._worked_on(number, answer, len(ids), faults.last)
         if reason is None and request.transport is not None:
             request.transport.abort()
-        if ask.stream:
+        if completion.stream:
             return response
-        return web.json_response(whole(wording, answer.ids, reason or "error"))
+        return web.json_response(whole_answer(answer_format, answer.ids, reason or "error"))
 
-    async def _worked_on(self, number: int, answer: Answer, prompt_tokens: int, max_tokens: int) -> str | None:
+    async def _worked_on(self, number: int, answer: AnswerWriter, prompt_tokens: int, max_tokens: int) -> str | None:
         """See an answer through to its end: its finish reason, None where its connection is to be dropped."""
         self._answers[number] = answer
         try:
@@ -232,19 +226,19 @@ class Server:
             if answer.sent.end not in ("length", "stop"):
                 self._model.abort(number)
 
-    def _wording(self, ask: Ask, ids: list[int], number: int) -> Wording:
+    def _answer_format(self, completion: CompletionRequest, ids: list[int], number: int) -> AnswerFormat:
         mute = self._faults.value("no_usage") is not None
-        options = ask.stream_options
-        return Wording(
-            id=f"{'chatcmpl' if ask.chat else 'cmpl'}-{number:016x}",
-            chat=ask.chat,
+        options = completion.stream_options
+        return AnswerFormat(
+            id=f"{'chatcmpl' if completion.chat else 'cmpl'}-{number:016x}",
+            chat=completion.chat,
             model=self._name,
             created=int(time.time()),
             prompt=ids,
-            prompt_tokens=len(ids) + (self._faults.whole("wrong_prompt_tokens") or 0),
+            prompt_tokens=len(ids) + (self._faults.int_value("wrong_prompt_tokens") or 0),
             usage=options.include_usage and not mute,
             continuous=options.include_usage and options.continuous_usage_stats and not mute,
-            token_ids=ask.return_token_ids,
+            token_ids=completion.return_token_ids,
             fingerprint=f"emulator-{VERSION}",
         )
 
@@ -256,9 +250,9 @@ class Server:
     def _schedule_ends(self) -> None:
         """Set the clocks of the faults that take the server away."""
         loop = asyncio.get_running_loop()
-        if (die := self._faults.ever("die")) is not None:
+        if (die := self._faults.configured("die")) is not None:
             loop.call_later(die.after_s, os._exit, int(die.value))
-        if (leave := self._faults.ever("refuse_connections")) is not None:
+        if (leave := self._faults.configured("refuse_connections")) is not None:
             loop.call_later(leave.after_s, self._leave)
 
     def _leave(self) -> None:
@@ -273,15 +267,39 @@ class Server:
 def _acted_out(asked: Speculation, faults: Faults) -> Speculation:
     """What the draft head really does."""
     if asked.draft_tokens:
-        if faults.ever("stop_drafting"):
+        if faults.configured("stop_drafting"):
             return OFF
-        if (accept := faults.ever("accept")) is not None:
+        if (accept := faults.configured("accept")) is not None:
             asked = Speculation.of_length(asked.draft_tokens, accept.value)
-        if (skip := faults.ever("skip_drafts")) is not None:
+        if (skip := faults.configured("skip_drafts")) is not None:
             return replace(asked, active=1 - skip.value)
-    elif (drafts := faults.ever("draft_in_off")) is not None:
+    elif (drafts := faults.configured("draft_in_off")) is not None:
         return Speculation(int(drafts.value), NATURAL_RATE)
     return asked
+
+
+async def _prepared(response: web.StreamResponse, request: web.Request) -> bool:
+    """Begin a streamed response; False where the client has left before its answer began."""
+    response.enable_chunked_encoding()
+    try:
+        await response.prepare(request)
+    except ConnectionResetError:
+        return False
+    return True
+
+
+def _sent_record(answer_format: AnswerFormat, max_tokens: int, arrived_ns: int) -> Sent:
+    """The send log's record of a request of which nothing has been sent."""
+    ids = answer_format.prompt
+    return Sent(
+        id=answer_format.id,
+        prompt_hash=hashlib.sha256(np.array(ids, "<i4").tobytes()).hexdigest()[:16],
+        prompt_tokens=len(ids),
+        max_tokens=max_tokens,
+        arrived_ns=arrived_ns,
+        sent_ns=[],
+        tokens=[],
+    )
 
 
 def _refusal(message: str, status: int, kind: str = "BadRequestError") -> web.Response:

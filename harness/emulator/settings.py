@@ -8,7 +8,7 @@ from typing import Final
 from harness.emulator.acceptance import Speculation
 from harness.emulator.faults import Fault
 from harness.emulator.profile import Limits, Profile
-from harness.emulator.toy import EOS
+from harness.emulator.toy_tokenizer import EOS
 
 VERSION: Final = version("mtpbench")
 

@@ -8,14 +8,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.emulator.toy import text_of
+from harness.emulator.toy_tokenizer import text_of
 from harness.records import EngineCounters
 
 DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
+class AnswerFormat:
     """How one request wants to be answered.
 
     Attributes:
@@ -62,32 +62,34 @@ class Wording:
 class Chunks:
     """The stream of one request as events, in order: `opening`, `tokens` for each step, `closing`."""
 
-    def __init__(self, wording: Wording) -> None:
-        self._wording = wording
-        self._head = "data: " + wording.head
-        self._prompt = json.dumps(list(wording.prompt), separators=(",", ":")) if wording.token_ids else "null"
+    def __init__(self, answer_format: AnswerFormat) -> None:
+        self._format = answer_format
+        self._head = "data: " + answer_format.head
+        self._prompt = (
+            json.dumps(list(answer_format.prompt), separators=(",", ":")) if answer_format.token_ids else "null"
+        )
         self._first = True
 
     def opening(self) -> bytes:
         """What comes before the first token: chat announces the assistant's turn."""
-        wording = self._wording
-        if not wording.chat:
+        answer_format = self._format
+        if not answer_format.chat:
             return b""
-        ids = f',"prompt_token_ids":{self._prompt},"prompt_text":null' if wording.token_ids else ""
+        ids = f',"prompt_token_ids":{self._prompt},"prompt_text":null' if answer_format.token_ids else ""
         choice = '{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
         return f"{self._head}{choice}]{self._usage(0)}{ids}}}\n\n".encode()
 
     def tokens(self, ids: Sequence[int], completion_tokens: int, finish_reason: str | None = None) -> bytes:
         """New tokens, `completion_tokens` in all with them."""
-        choice = (self._chat_choice if self._wording.chat else self._choice)(ids, finish_reason)
+        choice = (self._chat_choice if self._format.chat else self._choice)(ids, finish_reason)
         return f"{self._head}{choice}]{self._usage(completion_tokens)}}}\n\n".encode()
 
     def closing(self, completion_tokens: int) -> bytes:
         """The final usage, where it was asked for, and the end of the stream."""
-        if not self._wording.usage:
+        if not self._format.usage:
             return DONE
-        usage = self._wording.usage_of(completion_tokens)
-        fingerprint = f'"system_fingerprint":"{self._wording.fingerprint}"'
+        usage = self._format.usage_of(completion_tokens)
+        fingerprint = f'"system_fingerprint":"{self._format.fingerprint}"'
         return f'{self._head}],"usage":{usage}}},{fingerprint}}}\n\n'.encode() + DONE
 
     def _choice(self, ids: Sequence[int], finish_reason: str | None) -> str:
@@ -99,46 +101,46 @@ class Chunks:
 
     def _chat_choice(self, ids: Sequence[int], finish_reason: str | None) -> str:
         stop = "" if finish_reason is None else ',"stop_reason":null'
-        listed = f',"token_ids":{self._listed(ids)}' if self._wording.token_ids else ""
+        listed = f',"token_ids":{self._listed(ids)}' if self._format.token_ids else ""
         return (
             f'{{"index":0,"delta":{{"content":"{text_of(ids)}"}},"logprobs":null,'
             f'"finish_reason":{_quoted(finish_reason)}{stop}{listed}}}'
         )
 
     def _listed(self, ids: Sequence[int]) -> str:
-        return f"[{','.join(map(str, ids))}]" if self._wording.token_ids else ""
+        return f"[{','.join(map(str, ids))}]" if self._format.token_ids else ""
 
     def _usage(self, completion_tokens: int) -> str:
-        wording = self._wording
-        if wording.continuous:
-            details = ',"completion_tokens_details":null' if wording.chat else ""
-            return f',"usage":{wording.usage_of(completion_tokens)}{details}}}'
-        return "" if wording.chat else ',"usage":null'
+        answer_format = self._format
+        if answer_format.continuous:
+            details = ',"completion_tokens_details":null' if answer_format.chat else ""
+            return f',"usage":{answer_format.usage_of(completion_tokens)}{details}}}'
+        return "" if answer_format.chat else ',"usage":null'
 
 
 def _quoted(text: str | None) -> str:
     return "null" if text is None else f'"{text}"'
 
 
-def whole(wording: Wording, ids: Sequence[int], finish_reason: str) -> dict[str, object]:
+def whole_answer(answer_format: AnswerFormat, ids: Sequence[int], finish_reason: str) -> dict[str, object]:
     """The answer to a request that does not stream."""
     choice: dict[str, object] = {"index": 0, "logprobs": None, "finish_reason": finish_reason, "stop_reason": None}
-    if wording.chat:
+    if answer_format.chat:
         choice["message"] = {"role": "assistant", "content": text_of(ids)}
     else:
         choice["text"] = text_of(ids)
-    if wording.token_ids:
-        choice |= {"token_ids": list(ids), "prompt_token_ids": list(wording.prompt)}
+    if answer_format.token_ids:
+        choice |= {"token_ids": list(ids), "prompt_token_ids": list(answer_format.prompt)}
     return {
-        "id": wording.id,
-        "object": "chat.completion" if wording.chat else "text_completion",
-        "created": wording.created,
-        "model": wording.model,
+        "id": answer_format.id,
+        "object": "chat.completion" if answer_format.chat else "text_completion",
+        "created": answer_format.created,
+        "model": answer_format.model,
         "choices": [choice],
-        "system_fingerprint": wording.fingerprint,
+        "system_fingerprint": answer_format.fingerprint,
         "usage": {
-            "prompt_tokens": wording.prompt_tokens,
-            "total_tokens": wording.prompt_tokens + len(ids),
+            "prompt_tokens": answer_format.prompt_tokens,
+            "total_tokens": answer_format.prompt_tokens + len(ids),
             "completion_tokens": len(ids),
         },
     }

@@ -10,10 +10,10 @@ from time import monotonic_ns
 
 import numpy as np
 
-from harness.load.answer import Answer
 from harness.load.client import Ended
 from harness.load.clock import SO_TIMESTAMPNS, STAMP_BYTES, KernelClock
 from harness.load.recording import Recording
+from harness.load.response_reader import ResponseReader
 from harness.records import Reads
 
 _READ = 2**16
@@ -35,7 +35,7 @@ class Gauge:
         self.several = self.unstamped = 0
 
     def reads(self) -> Reads:
-        """All of it so far."""
+        """Read statistics so far."""
         late_s = np.frombuffer(self.late_ns, np.float32) / 1e9 if self.late_ns else np.zeros(1)
         count = max(len(self.late_ns), 1)
         p50, p99 = np.percentile(late_s, [50, 99]).tolist()
@@ -56,7 +56,7 @@ class Connection:
     Attributes:
         fd: its number.
         open: False once the server has closed it, or it has failed.
-        answer: what is being read; None while idle.
+        reader: of the answer that is waited for; None while idle.
         ended: whom to tell.
         heard_ns: when it was last written to or read from with success.
     """
@@ -66,7 +66,7 @@ class Connection:
         connected.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.fd = connected.fileno()
         self.open = True
-        self.answer: Answer | None = None
+        self.reader: ResponseReader | None = None
         self.ended: Ended | None = None
         self.heard_ns = 0
         self._socket = connected
@@ -84,14 +84,14 @@ class Connection:
     @property
     def stale(self) -> bool:
         """A kept connection that the server had closed before it saw this request, which may be sent once more."""
-        answer = self.answer
-        if self.open or answer is None or answer.began or answer.over:
+        reader = self.reader
+        if self.open or reader is None or reader.began or reader.over:
             return False
-        return self._served > 1 and not answer.recording.reconnected
+        return self._served > 1 and not reader.recording.reconnected
 
     def send(self, request: bytes, recording: Recording, ended: Ended) -> None:
         """Write a request, as much of it as the socket takes."""
-        self.answer, self.ended = Answer(recording), ended
+        self.reader, self.ended = ResponseReader(recording), ended
         self._stamps = recording.chunk_ns
         self._served += 1
         self._rest = memoryview(request)
@@ -118,8 +118,8 @@ class Connection:
             self._lost(f"{type(error).__name__}: {error}")
             return
         now_ns = monotonic_ns()
-        answer, gauge = self.answer, self._gauge
-        if not data or answer is None:
+        reader, gauge = self.reader, self._gauge
+        if not data or reader is None:
             self._closed(now_ns)
             return
         if stamps:
@@ -131,7 +131,7 @@ class Connection:
         gauge.late_ns.append(now_ns - t_ns)
         self.heard_ns = now_ns
         before = len(self._stamps)
-        answer.read(data, t_ns)
+        reader.read(data, t_ns)
         if len(self._stamps) - before > 1:
             gauge.several += 1
 
@@ -142,10 +142,10 @@ class Connection:
 
     def _closed(self, now_ns: int) -> None:
         self.open = False
-        if self.answer is not None and not self.stale:
-            self.answer.closed(now_ns)
+        if self.reader is not None and not self.stale:
+            self.reader.closed(now_ns)
 
     def _lost(self, text: str) -> None:
         self.open = False
-        if self.answer is not None and not self.stale:
-            self.answer.lost("early_eof", text, monotonic_ns())
+        if self.reader is not None and not self.stale:
+            self.reader.lost("early_eof", text, monotonic_ns())

@@ -43,7 +43,7 @@ class Horizon(Protocol):
 
 
 class UsersHorizon:
-    """Of so many users in closed loop."""
+    """Horizon of a closed loop with `users` users."""
 
     def __init__(self, users: int) -> None:
         self._users = users
@@ -80,7 +80,7 @@ class UsersHorizon:
 
 
 class ScheduleHorizon:
-    """Of requests in open loop, numbered 0, 1, 2, ... as they are due."""
+    """Horizon of an open loop, whose requests are numbered 0, 1, 2, ... as they are due."""
 
     def __init__(self) -> None:
         self._ahead_ns: dict[int, int] = {}

@@ -1,11 +1,12 @@
 """Requests of a prompt stream, encoded ahead of need: what happens between two requests of a user is not measured.
 
-Knows how a stream numbers its prompts; how a request is worded is a function handed in.
+Knows how a stream numbers its prompts; what a request's body holds is a function handed in.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -14,16 +15,36 @@ from harness.prompts import Prompt, PromptStream
 
 _AHEAD = 256
 
-Word = Callable[[Sequence[int], int], dict[str, object]]
+BuildBody = Callable[[Sequence[int], int], dict[str, object]]
 """Prompt ids and output length -> the request's JSON object."""
 
 
-class Ahead:
+class SlotJobs(Protocol):
+    """Where a closed loop's requests come from."""
+
+    def starter(self, slot: int) -> Job:
+        """The slot's first, uncounted request."""
+        ...
+
+    def take(self, slot: int) -> Job:
+        """The next request of the stream, whichever slot asks."""
+        ...
+
+
+class DueJobs(Protocol):
+    """Where an open loop's requests come from."""
+
+    def take(self, due_ns: int) -> Job:
+        """The next request of the stream, which is due at that time."""
+        ...
+
+
+class EncodedAhead:
     """The stream's requests from `first` on, every `step`-th of them, a few encoded already."""
 
-    def __init__(self, stream: PromptStream, word: Word, first: int, step: int, ready: int = _AHEAD) -> None:
+    def __init__(self, stream: PromptStream, build_body: BuildBody, first: int, step: int, ready: int = _AHEAD) -> None:
         self._stream = stream
-        self._word = word
+        self._build_body = build_body
         self._encoder = msgspec.json.Encoder()
         self._next, self._step = first, step
         self._ready = deque(self._make() for _ in range(min(ready, _AHEAD)))
@@ -36,7 +57,7 @@ class Ahead:
 
     def encoded(self, prompt: Prompt) -> tuple[Prompt, bytes]:
         """A prompt and its request."""
-        return prompt, self._encoder.encode(self._word(prompt.ids, prompt.osl))
+        return prompt, self._encoder.encode(self._build_body(prompt.ids, prompt.osl))
 
     def _top_up(self) -> None:
         self._ready.append(self._make())
@@ -52,37 +73,37 @@ class StreamJobs:
 
     Args:
         stream: the prompts.
-        word: makes a request of one.
+        build_body: makes a request of one.
         concurrency: slots in all.
         slots: those that ask here; requests are numbered as they are: a share of the slots gets the same share of them.
     """
 
-    def __init__(self, stream: PromptStream, word: Word, concurrency: int, slots: range) -> None:
-        self._ahead = Ahead(stream, word, slots.start, slots.step, len(slots))
+    def __init__(self, stream: PromptStream, build_body: BuildBody, concurrency: int, slots: range) -> None:
+        self._ahead = EncodedAhead(stream, build_body, slots.start, slots.step, len(slots))
         self._starters = {slot: self._ahead.encoded(stream.starter(slot, concurrency)) for slot in slots}
 
     def starter(self, slot: int) -> Job:
-        """See `users.Jobs`."""
+        """See `SlotJobs`."""
         return _job(*self._starters[slot], slot=slot, starter=True)
 
     def take(self, slot: int) -> Job:
-        """See `users.Jobs`."""
+        """See `SlotJobs`."""
         return _job(*self._ahead.take(), slot=slot)
 
 
-class DueJobs:
+class ScheduledJobs:
     """The stream's requests, each for the moment at which it is due.
 
     Args:
-        stream, word: as of `StreamJobs`.
+        stream, build_body: as of `StreamJobs`.
         share, shares: takes requests `share`, `share + shares`, ...
     """
 
-    def __init__(self, stream: PromptStream, word: Word, share: int, shares: int) -> None:
-        self._ahead = Ahead(stream, word, share, shares)
+    def __init__(self, stream: PromptStream, build_body: BuildBody, share: int, shares: int) -> None:
+        self._ahead = EncodedAhead(stream, build_body, share, shares)
 
     def take(self, due_ns: int) -> Job:
-        """The next request."""
+        """See `DueJobs`."""
         prompt, body = self._ahead.take()
         return _job(prompt, body, slot=prompt.index, due_ns=due_ns)
 

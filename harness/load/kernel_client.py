@@ -116,9 +116,9 @@ class KernelClient:
                     self._write_more(connection)
                 if events & ~select.EPOLLOUT:
                     connection.read()
-                if connection.answer is None:  # idle, and the server has closed it
+                if connection.reader is None:  # idle, and the server has closed it
                     self._close(connection)
-                elif connection.answer.over or not connection.open:
+                elif connection.reader.over or not connection.open:
                     self._done[connection] = None
             if self._done and not self._turning:
                 self._turning = True
@@ -142,19 +142,19 @@ class KernelClient:
     def _turn(self, connection: Connection) -> None:
         """A connection has no more to bring for its request: keep or close it, and go on."""
         self._done.pop(connection, None)
-        answer, ended, again = connection.answer, connection.ended, connection.stale
-        connection.answer = connection.ended = None
-        if answer is not None and answer.reusable and connection.open and not connection.writing:
+        reader, ended, again = connection.reader, connection.ended, connection.stale
+        connection.reader = connection.ended = None
+        if reader is not None and reader.reusable and connection.open and not connection.writing:
             self._idle.append(connection)
         else:
             self._close(connection)
-        if answer is None or ended is None:
+        if reader is None or ended is None:
             return
         if again:
-            answer.recording.reconnected = True
-            self._dial(answer.recording, ended)
+            reader.recording.reconnected = True
+            self._dial(reader.recording, ended)
         else:
-            ended(answer.recording)
+            ended(reader.recording)
 
     def _send(self, connection: Connection, recording: Recording, ended: Ended) -> None:
         body = recording.job.body
@@ -223,8 +223,8 @@ class KernelClient:
             self._watch = self._loop.call_later(self._watch_s, self._look)
             now_ns = monotonic_ns()
             for connection in list(self._connections.values()):
-                if connection.answer is not None and now_ns - connection.heard_ns > self._stall_ns:
-                    connection.answer.lost("stall", f"nothing came for {self._stall_ns / 1e9:g} s", now_ns)
+                if connection.reader is not None and now_ns - connection.heard_ns > self._stall_ns:
+                    connection.reader.lost("stall", f"nothing came for {self._stall_ns / 1e9:g} s", now_ns)
                     self._turn(connection)
 
     @contextmanager

@@ -27,7 +27,7 @@ class Poller:
 
     Attributes:
         readings: in order of time.
-        failures: what was said by each reading that failed.
+        failures: the error of each reading that failed.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Stop(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class LoadProgress:
     """How far a point is.
 
     Attributes:
@@ -99,7 +99,7 @@ class Pool(ABC):
         *,
         died: asyncio.Event | None = None,
         drain: bool = False,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[LoadProgress], None] | None = None,
     ) -> str | None:
         """Hold the load until the stop rule says so; the samples are in `finished`, unfinished ones as `cancelled`.
 
@@ -125,9 +125,9 @@ class Pool(ABC):
             await self._cut_off()
         return reason
 
-    def progress(self) -> Progress:
+    def progress(self) -> LoadProgress:
         """How far the point is."""
-        return Progress(
+        return LoadProgress(
             elapsed_s=(time.monotonic_ns() - self.started_ns) / 1e9,
             in_flight=len(self._in_flight),
             finished=len(self.finished),
@@ -136,7 +136,7 @@ class Pool(ABC):
         )
 
     async def _hold(
-        self, stop: Stop, died: asyncio.Event | None, on_progress: Callable[[Progress], None] | None
+        self, stop: Stop, died: asyncio.Event | None, on_progress: Callable[[LoadProgress], None] | None
     ) -> str | None:
         while not await _set_within(died, _LOOK_S):
             self._client.check()

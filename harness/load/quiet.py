@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 
 @contextmanager
-def undisturbed() -> Iterator[bool]:
+def low_latency_mode() -> Iterator[bool]:
     """No garbage collection and, where the system allows it, a real-time priority for this thread.
 
     Gives whether the priority was allowed; it takes CAP_SYS_NICE, or an RLIMIT_RTPRIO above 0. The lowest one is

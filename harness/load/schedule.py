@@ -8,23 +8,15 @@ the end of the point.
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from harness.load.client import Client
+from harness.load.jobs import DueJobs
 from harness.load.pool import Pool
 from harness.load.recording import Job, Recording
 from harness.records import RequestSample
 from harness.units import NS_PER_S
 
 _FAILURES = 64
-
-
-class Jobs(Protocol):
-    """Where requests come from."""
-
-    def take(self, due_ns: int) -> Job:
-        """The next request of the stream, which is due at that time."""
-        ...
 
 
 class Schedule(Pool):
@@ -41,7 +33,7 @@ class Schedule(Pool):
     def __init__(
         self,
         client: Client,
-        jobs: Jobs,
+        jobs: DueJobs,
         due_s: Iterator[float],
         record: Callable[[Job], Recording] = Recording,
         *,

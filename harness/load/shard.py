@@ -16,10 +16,10 @@ from harness.engines.base import Endpoint, Engine
 from harness.load.aiohttp_client import AiohttpClient
 from harness.load.client import Client, kind_for
 from harness.load.health import Heartbeat
-from harness.load.jobs import DueJobs, StreamJobs
+from harness.load.jobs import ScheduledJobs, StreamJobs
 from harness.load.kernel_client import KernelClient
-from harness.load.pool import Pool, Progress, Stop
-from harness.load.quiet import undisturbed
+from harness.load.pool import LoadProgress, Pool, Stop
+from harness.load.quiet import low_latency_mode
 from harness.load.recording import Recording
 from harness.load.schedule import Schedule
 from harness.load.users import Users
@@ -29,11 +29,11 @@ from harness.spec import ClientKind, Point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a process must know to hold its share of a point.
+class ShareSpec:
+    """Which share of a point's load a process holds, and how.
 
     Attributes:
-        engine: how to word a request.
+        engine: builds the body of a request.
         endpoint: the server.
         point: load and workload, of all shares together.
         stream: the prompts.
@@ -57,8 +57,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What holding left behind.
+class ShareResult:
+    """Samples and client health of one share of the load.
 
     Attributes:
         finished: every request sent, in order of their end.
@@ -73,22 +73,22 @@ class Held:
     aborted: str | None
 
 
-async def hold(
-    order: Order,
+async def run_share(
+    spec: ShareSpec,
     stop: Stop,
     *,
     died: asyncio.Event | None,
-    on_progress: Callable[[Progress], None] | None,
+    on_progress: Callable[[LoadProgress], None] | None,
     epoch_ns: int | None = None,
-) -> Held:
+) -> ShareResult:
     """Hold a share in flight until the stop rule says so; the arguments are those of `Pool.run` and `Schedule`."""
     heart = Heartbeat()
-    async with _transport(order) as transport:
-        pool = _pool(order, transport, epoch_ns)
+    async with _transport(spec) as transport:
+        pool = _pool(spec, transport, epoch_ns)
         async with heart:
-            with undisturbed() as realtime:
-                aborted = await pool.run(stop, died=died, drain=order.drain, on_progress=on_progress)
-    return Held(
+            with low_latency_mode() as realtime:
+                aborted = await pool.run(stop, died=died, drain=spec.drain, on_progress=on_progress)
+    return ShareResult(
         finished=pool.finished,
         health=heart.health(realtime=realtime, reads=transport.reads()),
         started_ns=pool.started_ns,
@@ -97,25 +97,25 @@ async def hold(
     )
 
 
-def _pool(order: Order, transport: Client, epoch_ns: int | None) -> Pool:
-    point, word = order.point, partial(_word, order)
-    record = partial(Recording, eos_ids=order.eos_ids, secret=order.endpoint.api_key)
+def _pool(spec: ShareSpec, transport: Client, epoch_ns: int | None) -> Pool:
+    point, build_body = spec.point, partial(_body, spec)
+    record = partial(Recording, eos_ids=spec.eos_ids, secret=spec.endpoint.api_key)
     if point.concurrency is None:
-        jobs = DueJobs(order.stream, word, order.share, order.shares)
-        due_s = schedule_s(point, order.share, order.shares)
-        most = math.ceil(most_in_flight(point.run) / order.shares)
+        jobs = ScheduledJobs(spec.stream, build_body, spec.share, spec.shares)
+        due_s = schedule_s(point, spec.share, spec.shares)
+        most = math.ceil(most_in_flight(point.run) / spec.shares)
         return Schedule(transport, jobs, due_s, record, most=most, epoch_ns=epoch_ns)
-    slots = range(order.share, point.concurrency, order.shares)
-    return Users(transport, StreamJobs(order.stream, word, point.concurrency, slots), slots, record)
+    slots = range(spec.share, point.concurrency, spec.shares)
+    return Users(transport, StreamJobs(spec.stream, build_body, point.concurrency, slots), slots, record)
 
 
-def _transport(order: Order) -> Client:
-    endpoint = order.endpoint
-    url = endpoint.base_url + order.engine.request_path()
-    if kind_for(url, order.client) == "kernel":
-        return KernelClient(url, endpoint.headers, stall_s=order.stall_s)
-    return AiohttpClient(url, endpoint.headers, stall_s=order.stall_s)
+def _transport(spec: ShareSpec) -> Client:
+    endpoint = spec.endpoint
+    url = endpoint.base_url + spec.engine.request_path()
+    if kind_for(url, spec.client) == "kernel":
+        return KernelClient(url, endpoint.headers, stall_s=spec.stall_s)
+    return AiohttpClient(url, endpoint.headers, stall_s=spec.stall_s)
 
 
-def _word(order: Order, ids: Sequence[int], osl: int) -> dict[str, object]:
-    return order.engine.request_body(order.endpoint, ids, osl, order.point.workload)
+def _body(spec: ShareSpec, ids: Sequence[int], osl: int) -> dict[str, object]:
+    return spec.engine.request_body(spec.endpoint, ids, osl, spec.point.workload)

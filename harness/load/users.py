@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from harness.load.client import Client
+from harness.load.jobs import SlotJobs
 from harness.load.pool import Pool
 from harness.load.recording import Job, Recording
 from harness.records import RequestSample
@@ -12,18 +12,6 @@ from harness.records import RequestSample
 _BACKOFF_S = 0.05
 _LONGEST_BACKOFF_S = 1.0
 _FAILURES_PER_SLOT = 8
-
-
-class Jobs(Protocol):
-    """Where requests come from."""
-
-    def starter(self, slot: int) -> Job:
-        """The slot's first, uncounted request."""
-        ...
-
-    def take(self, slot: int) -> Job:
-        """The next request of the stream, whichever slot asks."""
-        ...
 
 
 class Users(Pool):
@@ -36,7 +24,7 @@ class Users(Pool):
     """
 
     def __init__(
-        self, client: Client, jobs: Jobs, slots: Sequence[int], record: Callable[[Job], Recording] = Recording
+        self, client: Client, jobs: SlotJobs, slots: Sequence[int], record: Callable[[Job], Recording] = Recording
     ) -> None:
         super().__init__(client, record, patience=_FAILURES_PER_SLOT * len(slots))
         self._jobs = jobs

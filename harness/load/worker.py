@@ -2,8 +2,8 @@
 
     python -m harness.load
 
-Reads an `Order` from standard input, says that it is ready, and waits for the word to go; then reports, a few times a
-second, how far it is and what has ended. It stops when told to, and when standard input ends: with its harness,
+Reads a `Start` from standard input, says that it is ready, and waits for `Go`; then reports, a few times a second, how
+far it is and what has ended. It stops when told to, and when standard input ends: with its harness,
 however that ended.
 """
 
@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 import uvloop
 
 from harness.load.frames import frame, next_value
-from harness.load.pool import Progress
-from harness.load.shard import Held, Order, hold
+from harness.load.pool import LoadProgress
+from harness.load.shard import ShareResult, ShareSpec, run_share
 from harness.records import RequestSample
 
 READY, STOP, DIED = "ready", "stop", "died"
@@ -29,11 +29,11 @@ class Start:
     """What a worker reads first.
 
     Attributes:
-        order: its share.
+        spec: of its share.
         core: the one that it keeps to; None for any.
     """
 
-    order: Order
+    spec: ShareSpec
     core: int | None
 
 
@@ -49,10 +49,10 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class WorkerReport:
     """How far a worker is, and what has ended since the last one."""
 
-    progress: Progress
+    progress: LoadProgress
     finished: Sequence[RequestSample] = field(repr=False)
 
 
@@ -65,23 +65,23 @@ class _Link:
         self._writer = writer
         self._stop = False
         self._seen = 0
-        self._progress: Progress | None = None
+        self._progress: LoadProgress | None = None
 
     def say(self, value: object) -> None:
         self._writer.write(frame(value))
 
-    def on_progress(self, progress: Progress) -> None:
+    def on_progress(self, progress: LoadProgress) -> None:
         self._progress = progress
 
     def look(self, _: int, finished: Sequence[RequestSample]) -> bool:
         """See `pool.Stop`."""
         if self._progress is not None:
-            self.say(Beat(self._progress, finished[self._seen :]))
+            self.say(WorkerReport(self._progress, finished[self._seen :]))
             self._seen = len(finished)
         return self._stop
 
-    def end(self, held: Held) -> None:
-        self.say(replace(held, finished=held.finished[self._seen :]))
+    def end(self, result: ShareResult) -> None:
+        self.say(replace(result, finished=result.finished[self._seen :]))
 
     async def listen(self) -> None:
         """Do as told; without its harness a worker has nobody to work for."""
@@ -108,11 +108,11 @@ async def _work() -> None:
     go = await next_value(reader)
     assert isinstance(go, Go)
     listening = loop.create_task(link.listen())
-    held = await hold(start.order, link, died=link.died, on_progress=link.on_progress, epoch_ns=go.epoch_ns)
-    link.end(held)
+    result = await run_share(start.spec, link, died=link.died, on_progress=link.on_progress, epoch_ns=go.epoch_ns)
+    link.end(result)
     await listening  # until the harness has read it all and closes the pipe
 
 
 def main() -> None:
-    """The process: one share, from its order to its end."""
+    """The process: one share, from its `Start` to its end."""
     uvloop.run(_work())

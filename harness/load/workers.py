@@ -13,49 +13,63 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from operator import attrgetter
 
 from harness.load.frames import frame, next_value
-from harness.load.pool import Progress, Stop
-from harness.load.shard import Held, Order
-from harness.load.worker import DIED, READY, STOP, Beat, Go, Start
+from harness.load.pool import LoadProgress, Stop
+from harness.load.shard import ShareResult, ShareSpec
+from harness.load.worker import DIED, READY, STOP, Go, Start, WorkerReport
 from harness.records import ClientHealth, Reads, RequestSample
 
 _LOOK_S = 0.25
 _STARTED_S = 300.0
 
 
-async def hold_all(
-    orders: Sequence[Order],
+async def run_in_workers(
+    shares: Sequence[ShareSpec],
     stop: Stop,
     *,
     died: asyncio.Event | None,
-    on_progress: Callable[[Progress], None] | None,
-) -> Held:
+    on_progress: Callable[[LoadProgress], None] | None,
+) -> ShareResult:
     """Hold all shares until the stop rule, which sees every request, says so.
 
     Raises:
         ChildProcessError: a worker died, which is a bug of ours or somebody's kill.
     """
     async with AsyncExitStack() as stack:
-        cores = _cores(len(orders))
-        workers = [
-            await stack.enter_async_context(_worker(order, core)) for order, core in zip(orders, cores, strict=True)
-        ]
-        try:
-            async with asyncio.timeout(_STARTED_S):
-                assert {READY} == set(await asyncio.gather(*(worker.next() for worker in workers)))
-        except TimeoutError as error:  # the server is not to blame
-            raise ChildProcessError(f"{len(workers)} load workers did not start in {_STARTED_S:.0f} s") from error
+        workers = await _started(stack, shares)
         go = Go(epoch_ns=time.monotonic_ns())
         for worker in workers:
             worker.tell(go)
-        load = _Load(workers)
-        tasks = [asyncio.create_task(load.follow(worker)) for worker in workers]
-        watch = [asyncio.create_task(load.mourn(died))] if died is not None else []
-        try:
-            await load.decide(stop, on_progress)
-            ends = await asyncio.gather(*tasks)
-        finally:
-            for task in (*tasks, *watch):
-                task.cancel()
+        return await _followed(workers, stop, died, on_progress)
+
+
+async def _started(stack: AsyncExitStack, shares: Sequence[ShareSpec]) -> list["_Worker"]:
+    """A worker for each share, ready to begin; they end with the stack."""
+    cores = _cores(len(shares))
+    workers = [await stack.enter_async_context(_worker(spec, core)) for spec, core in zip(shares, cores, strict=True)]
+    try:
+        async with asyncio.timeout(_STARTED_S):
+            assert {READY} == set(await asyncio.gather(*(worker.next() for worker in workers)))
+    except TimeoutError as error:  # the server is not to blame
+        raise ChildProcessError(f"{len(workers)} load workers did not start in {_STARTED_S:.0f} s") from error
+    return workers
+
+
+async def _followed(
+    workers: Sequence["_Worker"],
+    stop: Stop,
+    died: asyncio.Event | None,
+    on_progress: Callable[[LoadProgress], None] | None,
+) -> ShareResult:
+    """What the workers' shares come to together, once the stop rule has said so or one has ended by itself."""
+    load = _Load(workers)
+    following = [asyncio.create_task(load.follow(worker)) for worker in workers]
+    watching = [asyncio.create_task(load.report_server_death(died))] if died is not None else []
+    try:
+        await load.decide(stop, on_progress)
+        ends = await asyncio.gather(*following)
+    finally:
+        for task in (*following, *watching):
+            task.cancel()
     return _merged(load.finished, ends)
 
 
@@ -67,7 +81,7 @@ class _Worker:
         assert process.stdin is not None
         self._reader, self._writer = process.stdout, process.stdin
         self._share = share
-        self.progress: Progress | None = None
+        self.progress: LoadProgress | None = None
 
     def tell(self, word: object) -> None:
         """Say something to it; one that has ended does not hear it."""
@@ -90,20 +104,20 @@ class _Load:
         self._workers = workers
         self._over = asyncio.Event()
 
-    async def follow(self, worker: _Worker) -> Held:
+    async def follow(self, worker: _Worker) -> ShareResult:
         """Take what a worker reports until it is through; the first one's end is everybody's."""
         try:
             while True:
-                said = await worker.next()
-                assert isinstance(said, Beat | Held)
-                self.finished += said.finished
-                if isinstance(said, Held):
-                    return said
-                worker.progress = said.progress
+                report = await worker.next()
+                assert isinstance(report, WorkerReport | ShareResult)
+                self.finished += report.finished
+                if isinstance(report, ShareResult):
+                    return report
+                worker.progress = report.progress
         finally:
             self._over.set()
 
-    async def decide(self, stop: Stop, on_progress: Callable[[Progress], None] | None) -> None:
+    async def decide(self, stop: Stop, on_progress: Callable[[LoadProgress], None] | None) -> None:
         """Ask the stop rule until it says so, or a worker has ended by itself; then stop them all."""
         while not self._over.is_set():
             if on_progress is not None and (progress := self._progress()) is not None:
@@ -115,7 +129,7 @@ class _Load:
                     await self._over.wait()
         self._tell(STOP)
 
-    async def mourn(self, died: asyncio.Event) -> None:
+    async def report_server_death(self, died: asyncio.Event) -> None:
         """Tell the workers of the server's death."""
         await died.wait()
         self._tell(DIED)
@@ -124,11 +138,11 @@ class _Load:
         for worker in self._workers:
             worker.tell(word)
 
-    def _progress(self) -> Progress | None:
+    def _progress(self) -> LoadProgress | None:
         known = [worker.progress for worker in self._workers if worker.progress is not None]
         if not known:
             return None
-        return Progress(
+        return LoadProgress(
             elapsed_s=max(one.elapsed_s for one in known),
             in_flight=sum(one.in_flight for one in known),
             finished=sum(one.finished for one in known),
@@ -138,14 +152,14 @@ class _Load:
 
 
 @asynccontextmanager
-async def _worker(order: Order, core: int | None) -> AsyncIterator[_Worker]:
-    """A process that has its order and gets ready; it ends with the block."""
+async def _worker(spec: ShareSpec, core: int | None) -> AsyncIterator[_Worker]:
+    """A process that has its share and gets ready; it ends with the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "harness.load", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        worker = _Worker(process, order.share)
-        worker.tell(Start(order, core))
+        worker = _Worker(process, spec.share)
+        worker.tell(Start(spec, core))
         yield worker
     finally:
         with suppress(ProcessLookupError):
@@ -159,8 +173,8 @@ def _cores(shares: int) -> list[int | None]:
     return list(allowed[:shares]) if len(allowed) > shares else [None] * shares
 
 
-def _merged(finished: list[RequestSample], ends: Sequence[Held]) -> Held:
-    return Held(
+def _merged(finished: list[RequestSample], ends: Sequence[ShareResult]) -> ShareResult:
+    return ShareResult(
         finished=sorted(finished, key=attrgetter("end_ns")),
         health=_health([end.health for end in ends]),
         started_ns=min(end.started_ns for end in ends),

@@ -25,7 +25,7 @@ from harness.arrivals import due_s
 from harness.config import load, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Limits, Noise, Profile
-from harness.emulator.study import Observed, Stop, closed_loop, open_loop
+from harness.emulator.virtual_load import Observed, StopCheck, closed_loop, open_loop
 from harness.load.steady import StopRule, find
 from harness.records import Estimate, Window
 from harness.spec import Arrivals, Point, WindowSpec, Workload
@@ -88,7 +88,7 @@ def profile() -> Profile:
     return load_file(packaged_configs() / "emulator" / "h100-like.yaml", Profile)
 
 
-def seen(case: Case, stop: Stop, seed: int, limit_s: float) -> Observed:
+def seen(case: Case, stop: StopCheck, seed: int, limit_s: float) -> Observed:
     """The point in virtual time."""
     drafts = case.drafts
     loop: Callable[..., Observed] = (

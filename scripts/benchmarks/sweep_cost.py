@@ -34,7 +34,7 @@ from harness.config import load, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.model import EngineModel
 from harness.emulator.profile import Limits, Noise, Profile
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 from harness.load.steady import StopRule
 from harness.load.steady import find as find_window
 from harness.records import Window

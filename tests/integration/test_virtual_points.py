@@ -13,7 +13,7 @@ from toys import MODEL
 from harness.config import dump, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Profile
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 from harness.load.steady import StopRule
 from harness.records import ClientHealth, write_jsonl
 from harness.rundir import SweepDir

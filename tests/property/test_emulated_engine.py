@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.model import EngineModel
 from harness.emulator.profile import Limits, Noise, Profile
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 
 COST = Profile(
     name="any",

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.answer import Answer
 from harness.load.recording import Job, Recording
+from harness.load.response_reader import ResponseReader
 from harness.load.sse import EventStream
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
@@ -173,13 +173,13 @@ def cut(wire: bytes, places: list[int]) -> list[bytes]:
 
 def answered(reads: list[bytes], t_ns: int | None = None):
     """What a connection records that brings these reads and is then closed."""
-    answer = Answer(blank())
+    reader = ResponseReader(blank())
     for at, read in enumerate(reads, start=2):
-        if not answer.over:
-            answer.read(read, t_ns or at)
-    if not answer.over:
-        answer.closed(10_000)
-    return answer.recording.sample(10_001)
+        if not reader.over:
+            reader.read(read, t_ns or at)
+    if not reader.over:
+        reader.closed(10_000)
+    return reader.recording.sample(10_001)
 
 
 def told(sample) -> dict:

@@ -11,7 +11,7 @@ from toys import STEP
 from harness import config
 from harness.arrivals import schedule_s
 from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
-from harness.emulator.study import EPOCH_NS, closed_loop
+from harness.emulator.virtual_load import EPOCH_NS, closed_loop
 from harness.errors import UserError
 from harness.load import Measurement
 from harness.records import ClientHealth, Reads, RequestSample

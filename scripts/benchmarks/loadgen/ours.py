@@ -16,7 +16,7 @@ import uvloop
 
 from harness.load.aiohttp_client import AiohttpClient
 from harness.load.kernel_client import KernelClient
-from harness.load.quiet import undisturbed
+from harness.load.quiet import low_latency_mode
 from harness.load.recording import Job
 from harness.load.users import Users
 from harness.metrics.requests import Requests
@@ -44,7 +44,7 @@ class Count:
         return self.take(slot)
 
     def take(self, slot: int) -> Job:
-        """See `users.Jobs`."""
+        """See `jobs.SlotJobs`."""
         seed, self._next = self._next, self._next + 1
         body = msgspec.json.encode(ASK | {"seed": seed, "max_tokens": self._osl})
         return Job(index=seed, slot=slot, starter=False, prompt_hash="", isl=16, osl=self._osl, body=body)
@@ -58,7 +58,7 @@ async def load(url: str, streams: int, jobs: Count, client: str) -> tuple[Sample
     """Hold the load; the samples, and how the client fared."""
     async with CLIENTS[client](f"{url}/v1/completions", {}, stall_s=60.0) as transport:
         pool = Users(transport, jobs, range(streams))
-        with undisturbed() as realtime:
+        with low_latency_mode() as realtime:
             await pool.run(jobs)
         reads = transport.reads()
     return columns(pool.finished), {"realtime": realtime, "reads": msgspec.to_builtins(reads)}

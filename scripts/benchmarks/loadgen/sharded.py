@@ -15,8 +15,8 @@ from ours import totals
 
 from harness import config
 from harness.engines import Endpoint, engine_named
-from harness.load.shard import Held, Order
-from harness.load.workers import hold_all
+from harness.load.shard import ShareResult, ShareSpec
+from harness.load.workers import run_in_workers
 from harness.prompts import Frame, PromptStream
 from harness.records import RequestSample, columns
 from harness.spec import Point, Workload
@@ -35,11 +35,11 @@ class Enough:
         return len(finished) >= self._requests
 
 
-async def hold(url: str, streams: int, requests: int, osl: int, shards: int) -> Held:
+async def hold(url: str, streams: int, requests: int, osl: int, shards: int) -> ShareResult:
     """The load, dealt out to so many processes."""
     run = next(run for run in config.load(SWEEP).all_runs() if run.is_off)
     workload = Workload(name="peers", isl=16, osl=osl, source="random")
-    order = Order(
+    whole = ShareSpec(
         engine=engine_named("vllm"),
         endpoint=Endpoint(base_url=url, model="mock"),
         point=Point(run=run, workload=workload, concurrency=streams, launch=0),
@@ -49,15 +49,15 @@ async def hold(url: str, streams: int, requests: int, osl: int, shards: int) -> 
         stall_s=60.0,
         client="kernel",
     )
-    orders = [replace(order, share=share, shares=shards) for share in range(shards)]
-    return await hold_all(orders, Enough(requests), died=None, on_progress=None)
+    shares = [replace(whole, share=share, shares=shards) for share in range(shards)]
+    return await run_in_workers(shares, Enough(requests), died=None, on_progress=None)
 
 
 def main() -> None:
     """Measure and write."""
     url, streams, requests, osl, report, shards = sys.argv[1:]
-    held = asyncio.run(hold(url, int(streams), int(requests), int(osl), int(shards)))
-    counted = [sample for sample in held.finished if not sample.starter]
+    result = asyncio.run(hold(url, int(streams), int(requests), int(osl), int(shards)))
+    counted = [sample for sample in result.finished if not sample.starter]
     Path(report).write_text(json.dumps(totals(columns(counted), int(osl)) | {"requests": []}))
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Profile
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 
 PROFILES = Path(__file__).parents[3] / "configs" / "emulator"
 

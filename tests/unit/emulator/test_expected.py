@@ -10,7 +10,7 @@ from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.expected import Load, expected
 from harness.emulator.profile import Profile, spread
 from harness.emulator.roofline import SHARE_OF_PEAK, roofline
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 
 MOE = Profile(
     name="moe",

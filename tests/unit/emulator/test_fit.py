@@ -10,7 +10,7 @@ from harness.config import load_file
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.fit import Assumed, Measured, fit, usable
 from harness.emulator.profile import Profile
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 from harness.errors import UserError
 
 ROOT = Path(__file__).parents[3]

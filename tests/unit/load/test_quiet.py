@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.load.quiet import undisturbed
+from harness.load.quiet import low_latency_mode
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux has the calls")
 
@@ -18,7 +18,7 @@ def policy() -> int:
 
 
 def test_the_collector_rests_inside_and_works_again_outside():
-    with undisturbed():
+    with low_latency_mode():
         assert not gc.isenabled()
         assert gc.get_freeze_count() > 0
 
@@ -27,14 +27,14 @@ def test_the_collector_rests_inside_and_works_again_outside():
 
 
 def test_it_says_whether_the_priority_was_allowed():
-    with undisturbed() as realtime:
+    with low_latency_mode() as realtime:
         assert realtime == (policy() == os.SCHED_RR)
 
     assert os.SCHED_OTHER == policy()
 
 
 def test_children_do_not_inherit_the_priority():
-    with undisturbed():
+    with low_latency_mode():
         child = subprocess.run([sys.executable, "-c", POLICY], capture_output=True, text=True, check=True)
 
     assert os.SCHED_OTHER == int(child.stdout)
@@ -46,12 +46,12 @@ def test_a_refused_priority_is_no_error(monkeypatch):
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
 
-    with undisturbed() as realtime:
+    with low_latency_mode() as realtime:
         assert not realtime
 
 
 def test_everything_is_put_back_after_an_error():
-    with pytest.raises(ZeroDivisionError), undisturbed():
+    with pytest.raises(ZeroDivisionError), low_latency_mode():
         raise ZeroDivisionError
 
     assert gc.isenabled()
@@ -61,9 +61,9 @@ def test_everything_is_put_back_after_an_error():
 def test_what_starts_after_a_point_has_the_nice_value_of_before():
     code = (
         "import os, subprocess, sys\n"
-        "from harness.load.quiet import undisturbed\n"
+        "from harness.load.quiet import low_latency_mode\n"
         "os.nice(3)\n"
-        "with undisturbed(): pass\n"
+        "with low_latency_mode(): pass\n"
         "subprocess.run([sys.executable, '-c', 'import os; print(os.nice(0))'])\n"
     )
     nice = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -75,9 +75,9 @@ def test_what_starts_after_a_point_has_the_nice_value_of_before():
 def test_points_that_overlap_leave_the_priority_as_it_was():
     before = policy()
     with ExitStack() as first:
-        first.enter_context(undisturbed())
+        first.enter_context(low_latency_mode())
         second = ExitStack()
-        second.enter_context(undisturbed())
+        second.enter_context(low_latency_mode())
     second.close()
 
     assert before == policy()

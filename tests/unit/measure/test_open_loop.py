@@ -11,7 +11,7 @@ from harness import metrics
 from harness.arrivals import due_s
 from harness.checks import judge
 from harness.emulator.profile import Limits
-from harness.emulator.study import open_loop
+from harness.emulator.virtual_load import open_loop
 from harness.load.steady import StopRule, find
 from harness.metrics import METRICS
 from harness.records import PER_REQUEST, NoWindow, Samples

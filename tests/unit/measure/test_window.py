@@ -7,7 +7,7 @@ import yaml
 
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Noise, Profile
-from harness.emulator.study import closed_loop
+from harness.emulator.virtual_load import closed_loop
 from harness.load.steady import StopRule, find
 from harness.paths import packaged_configs
 from harness.records import NoWindow, RequestSample, Samples, Window, columns

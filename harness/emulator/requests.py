@@ -6,7 +6,7 @@ passed over, as OpenAI's servers do.
 
 import msgspec
 
-from harness.emulator import toy
+from harness.emulator import toy_tokenizer
 
 
 class Message(msgspec.Struct):
@@ -23,7 +23,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
     continuous_usage_stats: bool = False
 
 
-class Ask(msgspec.Struct):
+class CompletionRequest(msgspec.Struct):
     """A completion request, chat or plain."""
 
     model: str
@@ -45,8 +45,8 @@ class Ask(msgspec.Struct):
     def ids(self) -> list[int]:
         """The prompt's token ids."""
         if self.messages is not None:
-            return toy.chat([(message.role, message.content) for message in self.messages])
-        return toy.tokenize(self.prompt) if isinstance(self.prompt, str) else self.prompt
+            return toy_tokenizer.chat([(message.role, message.content) for message in self.messages])
+        return toy_tokenizer.tokenize(self.prompt) if isinstance(self.prompt, str) else self.prompt
 
     @property
     def output_tokens(self) -> int:
@@ -54,7 +54,7 @@ class Ask(msgspec.Struct):
         return self.max_completion_tokens or self.max_tokens or 16
 
 
-class Text(msgspec.Struct):
+class TokenizeRequest(msgspec.Struct):
     """A text, or a conversation, to tokenise."""
 
     prompt: str = ""
@@ -65,6 +65,6 @@ class Text(msgspec.Struct):
     def ids(self) -> list[int]:
         """Its token ids."""
         if self.messages is None:
-            return toy.tokenize(self.prompt)
+            return toy_tokenizer.tokenize(self.prompt)
         turns = [(message.role, message.content) for message in self.messages]
-        return toy.chat(turns, answer=self.add_generation_prompt)
+        return toy_tokenizer.chat(turns, answer=self.add_generation_prompt)

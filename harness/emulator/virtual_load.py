@@ -5,7 +5,6 @@ metrics against it, studies draw thousands of points from it.
 """
 
 import heapq
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.chunks import Chunks
 from harness.emulator.model import EngineModel
 from harness.emulator.profile import Disturbance, Limits, Profile, steady
+from harness.prompts import residual_life
 from harness.records import EngineCounters, RequestSample, Samples, columns
 
 SECOND = 1_000_000_000
@@ -28,7 +28,7 @@ LOOK_S = 0.25
 PLACES = 64
 """Requests in flight of an open loop that there is room for at first."""
 
-Stop = Callable[[int, Sequence[RequestSample]], bool]
+StopCheck = Callable[[int, Sequence[RequestSample]], bool]
 """Whether to stop, given the time in ns and all requests that have ended, in order: `load`'s stop rules are of it."""
 
 
@@ -57,14 +57,6 @@ class _InFlight:
     due_ns: int | None = None
 
 
-def starter_osl(osl: int, slot: int, slots: int, shift: float) -> int:
-    """Output length of a slot's first request, a residual life, so that slots start out of phase.
-
-    The same comb of lengths as the prompt stream's; `shift`, in [0, 1), moves it.
-    """
-    return max(1, math.ceil(osl * (slot + shift) / slots))
-
-
 def closed_loop(
     profile: Profile,
     *,
@@ -75,7 +67,7 @@ def closed_loop(
     speculation: Speculation = OFF,
     limits: Limits | None = None,
     noise: Disturbance | None = None,
-    stop: Stop | None = None,
+    stop: StopCheck | None = None,
     seed: int = 0,
 ) -> Observed:
     """What `concurrency` users see in `duration_s` virtual seconds; each sends as soon as its last request ended.
@@ -98,7 +90,7 @@ def open_loop(
     limits: Limits,
     speculation: Speculation = OFF,
     noise: Disturbance | None = None,
-    stop: Stop | None = None,
+    stop: StopCheck | None = None,
     most: int | None = None,
     seed: int = 0,
 ) -> Observed:
@@ -117,7 +109,7 @@ def _model(
     return EngineModel(profile, limits, speculation, seed=seed, slowness=slowness)
 
 
-class _Watched(ABC):
+class _VirtualLoad(ABC):
     """A load on the engine, and what has come of it so far; each request in flight has a place of its own."""
 
     def __init__(self, model: EngineModel, isl: int, osl: int, places: int) -> None:
@@ -133,7 +125,7 @@ class _Watched(ABC):
         """Send what comes first."""
 
     @abstractmethod
-    def _follow(self, place: int) -> None:
+    def _on_ended(self, place: int) -> None:
         """A request has ended, and its place is free."""
 
     def _before_step(self) -> None:
@@ -145,7 +137,7 @@ class _Watched(ABC):
         """Whether the load is to be given up."""
         return False
 
-    def watch(self, duration_s: float, stop: Stop | None) -> Observed:
+    def watch(self, duration_s: float, stop: StopCheck | None) -> Observed:
         """Send and receive until `duration_s`, or until told to stop."""
         self._open()
         readings = [self._model.counters(EPOCH_NS)]
@@ -179,7 +171,7 @@ class _Watched(ABC):
         self._chunks.forget(min(flying.first_step for flying in self._flying.values()))
         for place in deliveries.request[deliveries.done].tolist():
             self._ended.append(self._sample(place, self._flying.pop(place)))
-            self._follow(place)
+            self._on_ended(place)
 
     def _sample(self, place: int, flying: _InFlight, error: str | None = None) -> RequestSample:
         chunk_ns, chunk_tokens = self._chunks.of(place, flying.first_step)
@@ -202,7 +194,7 @@ class _Watched(ABC):
         )
 
 
-class _Users(_Watched):
+class _Users(_VirtualLoad):
     """The users of one Point in closed loop, each a slot."""
 
     def __init__(self, model: EngineModel, isl: int, osl: int, slots: int, seed: int) -> None:
@@ -214,9 +206,9 @@ class _Users(_Watched):
     def _open(self) -> None:
         shift = float(np.random.default_rng((self._seed, 3)).random())
         for slot in range(self._slots):
-            self._send(-(slot + 1), slot, starter_osl(self._osl, slot, self._slots, shift))
+            self._send(-(slot + 1), slot, residual_life(self._osl, slot, self._slots, shift))
 
-    def _follow(self, place: int) -> None:
+    def _on_ended(self, place: int) -> None:
         self._send(self._next, place, self._osl)
         self._next += 1
 
@@ -225,7 +217,7 @@ class _Users(_Watched):
         self._model.submit(slot, self._isl, osl, self._model.now_s)
 
 
-class _Schedule(_Watched):
+class _Schedule(_VirtualLoad):
     """Requests in open loop; the next one is always handed in, so that an idle engine knows when to go on."""
 
     def __init__(self, model: EngineModel, isl: int, osl: int, due_s: Iterator[float], most: int | None) -> None:
@@ -242,7 +234,7 @@ class _Schedule(_Watched):
         while self._handed_in_s <= self._model.now_s:
             self._send()
 
-    def _follow(self, place: int) -> None:
+    def _on_ended(self, place: int) -> None:
         """Nothing follows: the next request comes when it is due."""
         heapq.heappush(self._free, place)
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from harness.emulator.asks import Ask
 from harness.emulator.faults import Faults
+from harness.emulator.requests import CompletionRequest
 from harness.emulator.sendlog import SendLog, Sent
-from harness.emulator.toy import Continuation
-from harness.emulator.wire import DONE, Chunks, Wording, error
+from harness.emulator.toy_tokenizer import Continuation
+from harness.emulator.wire import DONE, AnswerFormat, Chunks, error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Twist:
+class AnswerFaults:
     """What goes wrong with one answer.
 
     Attributes:
@@ -37,12 +37,12 @@ class Twist:
     error_at: int | None = None
 
     @classmethod
-    def of(cls, faults: Faults, ask: Ask, number: int, *, drafting: bool) -> "Twist":
+    def of(cls, faults: Faults, completion: CompletionRequest, number: int, *, drafting: bool) -> "AnswerFaults":
         """What the faults that have begun do to request `number` of a server that drafts or does not."""
-        wanted = ask.output_tokens
-        eos_at = faults.whole("early_eos")
-        last = max(1, wanted - (faults.whole("short_output") or 0))
-        if eos_at is not None and not ask.ignore_eos:
+        wanted = completion.output_tokens
+        eos_at = faults.int_value("early_eos")
+        last = max(1, wanted - (faults.int_value("short_output") or 0))
+        if eos_at is not None and not completion.ignore_eos:
             last = min(last, eos_at + 1)
 
         def hit(name: str, part: int = 2) -> int | None:
@@ -51,7 +51,7 @@ class Twist:
 
         return cls(
             last=last,
-            over=faults.whole("wrong_usage") or 0,
+            over=faults.int_value("wrong_usage") or 0,
             eos_at=eos_at,
             turns_at=hit("lossy", 4) if drafting else None,
             cut_at=hit("drop_connections"),
@@ -64,8 +64,8 @@ def _chosen(number: int, share: float) -> bool:
     return int((number + 1) * share + 0.5) > int(number * share + 0.5)
 
 
-class Answer:
-    """One answer, streamed or whole.
+class AnswerWriter:
+    """Writes one answer, streamed or whole.
 
     Args:
         transport: None collects the tokens for an answer that does not stream.
@@ -78,10 +78,10 @@ class Answer:
 
     def __init__(
         self,
-        wording: Wording,
+        answer_format: AnswerFormat,
         sent: Sent,
         text: Continuation,
-        twist: Twist,
+        faults: AnswerFaults,
         transport: asyncio.Transport | None,
         log: SendLog,
     ) -> None:
@@ -89,8 +89,8 @@ class Answer:
         self.ids: list[int] = []
         self.sent = sent
         self._text = text
-        self._twist = twist
-        self._chunks = Chunks(wording)
+        self._faults = faults
+        self._chunks = Chunks(answer_format)
         self._transport = transport
         self._log = log
 
@@ -98,13 +98,13 @@ class Answer:
         """The engine has `tokens` for it in all."""
         if self.ended.done():
             return
-        last = self._twist.last
+        last = self._faults.last
         tokens = min(tokens, last)
         reason = None if tokens < last else "length" if last == self.sent.max_tokens else "stop"
         self._send_tokens(tokens, reason)
-        if self._twist.cut_at is not None and tokens >= self._twist.cut_at:
+        if self._faults.cut_at is not None and tokens >= self._faults.cut_at:
             self._end(None, "drop_connections")
-        elif self._twist.error_at is not None and tokens >= self._twist.error_at:
+        elif self._faults.error_at is not None and tokens >= self._faults.error_at:
             self._break()
         elif reason:
             self._close(reason)
@@ -136,10 +136,10 @@ class Answer:
         self._end("error", "stream_errors", b"data: " + event + b"\n\n" + DONE)
 
     def _close(self, reason: str) -> None:
-        self._end(reason, reason, self._chunks.closing(len(self.ids) + self._twist.over))
+        self._end(reason, reason, self._chunks.closing(len(self.ids) + self._faults.over))
 
-    def _end(self, reason: str | None, said: str, last: bytes = b"") -> None:
-        self.sent.end = said
+    def _end(self, reason: str | None, end: str, last: bytes = b"") -> None:
+        self.sent.end = end
         self._log.write(self.sent)
         self._write(last)
         if not self.ended.done():

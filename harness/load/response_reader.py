@@ -10,14 +10,14 @@ from http import HTTPStatus
 from harness.load.http1 import BadResponse, Response
 from harness.load.recording import Recording, excerpt
 
-_SAID = 4096
+_BODY_EXCERPT = 4096
 _SIZES = {form % size: size for size in range(1, 8192) for form in (b"%x", b"%X")}
 """Chunk sizes as servers write them; a size that is written otherwise goes the long way."""
 
 _LONGEST_SIZE_LINE = 2 + max(map(len, _SIZES))
 
 
-class Answer:
+class ResponseReader:
     """One attempt at a request.
 
     Attributes:
@@ -35,7 +35,7 @@ class Answer:
         self._response = Response()
         self._straight = False
         self._held = b""
-        self._said = b""
+        self._refusal = b""
 
     def read(self, data: bytes, t_ns: int) -> None:
         """Bytes that the connection brought at `t_ns`."""
@@ -116,7 +116,7 @@ class Answer:
             self._piece(piece, t_ns)
         if self._response.over:
             self._ended(t_ns)
-        elif self.recording.over or len(self._said) >= _SAID:
+        elif self.recording.over or len(self._refusal) >= _BODY_EXCERPT:
             self._left(t_ns)
         self._straight = self._response.between_chunks and self.recording.between_events
 
@@ -124,7 +124,7 @@ class Answer:
         if self._response.status == HTTPStatus.OK:
             self.recording.read(piece, t_ns)
         else:
-            self._said += piece
+            self._refusal += piece
 
     def _ended(self, t_ns: int) -> None:
         """As HTTP says that an answer ends."""
@@ -140,4 +140,4 @@ class Answer:
     def _refused(self, t_ns: int) -> None:
         status = self._response.status
         if status != HTTPStatus.OK:
-            self.recording.fail("http_status", f"HTTP {status}: {excerpt(self._said)}", t_ns)
+            self.recording.fail("http_status", f"HTTP {status}: {excerpt(self._refusal)}", t_ns)
