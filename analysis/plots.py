@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.comparison import Comparison
 from analysis.curve import Curve
-from analysis.pairs import Level, Pair, Side
+from analysis.pairs import Pair, Side
 from analysis.rows import X, Y
 from analysis.spread import Spread, level_errors
 from harness.metrics import METRICS
@@ -159,7 +159,7 @@ def _points(side: Side, line: Curve) -> Iterable[Spec]:
         point: Spec = {"arm": side.arm.label, "label": level.label if several else level.load.label}
         point["outlier"] = id(level) in outliers
         for axis, name in (("x", X), ("y", Y)):
-            value, error = _value(level, name), errors[name]
+            value, error = level.required(name), errors[name]
             point[axis] = _figure(value)
             if error is not None:
                 point[f"{axis}_lo"] = _figure(value / (1 + error.half_width))
@@ -179,12 +179,6 @@ def _line(side: Side, line: Curve) -> Iterable[Spec]:
 def _figure(value: float) -> float:
     """Six digits: more than a picture shows, fewer than machines differ in."""
     return float(f"{value:.6g}")
-
-
-def _value(level: Level, name: str) -> float:
-    value = level.mean(name)
-    assert value is not None  # rows without it are not usable
-    return value
 
 
 def _axis(name: str) -> str:

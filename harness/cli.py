@@ -217,7 +217,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare MTP with Off, at equal concurrency and at matched interactivity."""
-    from analysis.answer import compare_text
+    from analysis.outputs import compare_text
 
     text, compared = compare_text(
         paths,
@@ -250,7 +250,7 @@ def report(
     force: Force = False,
 ) -> None:
     """Write a comparison as one HTML page that opens from disk, without a network."""
-    from analysis.answer import write_page
+    from analysis.outputs import write_page
 
     written, compared = write_page(
         paths,
@@ -307,7 +307,7 @@ def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:
 
 
 def _show(folder: Path) -> None:
-    from analysis.answer import leave_comparison
+    from analysis.outputs import leave_comparison
 
     text, written = leave_comparison(folder)
     print(text)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from analysis.importers import bench, inferencex, ours
+from analysis.importers import bench, inferencex, mtpbench
 from analysis.importers.fields import UnusableRow, clean_text
 from analysis.importers.lines import newest_runs
 from analysis.importers.read import Record, read_records
@@ -52,7 +52,7 @@ class Format:
 
 
 FORMATS = (
-    Format("our own points.jsonl", ours.matches, ours.row),
+    Format("our own points.jsonl", mtpbench.matches, mtpbench.row),
     Format("InferenceX artifact, API answer, CSV or parquet", inferencex.matches, inferencex.row),
     Format("vllm bench serve", bench.is_vllm, bench.vllm_row, lacks_facts=True),
     Format("sglang.bench_serving", bench.is_sglang, bench.sglang_row, lacks_facts=True),

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.assumptions import Assumptions
 from analysis.compare import options
-from analysis.contrast import Verdict
-from analysis.pairing import find
-from analysis.rates import Rates
+from analysis.pairing import find_pairs
+from analysis.ratio import Verdict
 from analysis.rows import table
 from analysis.targets import same_concurrency
 from harness.errors import UserError
@@ -248,8 +248,8 @@ def test_blocks_that_follow_each_other_count_for_less(synthetic):
         for row in rows:
             for name in ("interactivity", "total_tok_s_gpu", "output_tok_s_gpu"):
                 row[f"blocks_{name}"] = order(row[f"blocks_{name}"])
-        (asked,), _ = find(table((row, None) for row in rows))
-        (first, *_) = same_concurrency(asked.matched[0], Rates(None, "", None, ""), within_launch=True)
+        (asked,), _ = find_pairs(table((row, None) for row in rows))
+        (first, *_) = same_concurrency(asked.matched[0], Assumptions(None, "", None, ""), within_launch=True)
         return first.ratio.half_width
 
     # The same values, once as they came and once drifting slowly: one drift is one thing seen, not 24.

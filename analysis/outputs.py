@@ -10,7 +10,7 @@ from analysis import plots, tables
 from analysis.compare import Options, Report, compare_paths, options
 from analysis.published import as_published, published_pages
 from analysis.report import page, page_as_published
-from analysis.rows import load
+from analysis.rows import load_table
 from harness.errors import UserError
 from harness.whole import atomic, write_text
 
@@ -52,7 +52,7 @@ def compare_text(
     """
     asked = options(at=at, pair=pair, view=view, prices=prices, force=force, spread_from=spread_from)
     if published:
-        table, pages = load(paths), published_pages(paths)
+        table, pages = load_table(paths), published_pages(paths)
         text = as_published(table, pages, at=asked.at, pair=pair, prices=prices, output_format=output_format)
         return text, bool(table.rows or pages)
     report = compare_paths(paths, asked)

@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from analysis.choices import Choice
+from analysis.choices import Best, Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio, Verdict
 from analysis.diff import COMMAND_LINE
-from analysis.evidence import Positions, positions
+from analysis.drafts_used import Positions, positions
 from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
+from analysis.ratio import Ratio, Verdict
 from analysis.rows import Unusable
 from analysis.tables.grid import escaped, grid
 from analysis.tables.power import MATCHED_HEAD, matched_power, power_grid
 from analysis.targets import Reading, SameConcurrency
-from analysis.understand import Best
 from harness.metrics import METRICS
 from harness.units import MISSING, between, number, percent
 
@@ -55,7 +54,7 @@ TITLES = {
 }
 
 
-def text(report: Report) -> str:
+def render(report: Report) -> str:
     """The whole report."""
     parts = [_overview(report.comparisons)] if len(report.comparisons) > 1 else []
     parts += [part for comparison in report.comparisons for part in _comparison(comparison)]
@@ -122,7 +121,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
             "tokens count, in and out."
         )
         yield _stamped_grid(comparison.stamps, *power_grid(comparison.power))
-    yield f"{stamps}{_rates(comparison)}"
+    yield f"{stamps}{_assumed(comparison)}"
     if comparison.diff.differences:
         yield "What differs between the arms:"
         yield _differences(comparison)
@@ -234,11 +233,11 @@ def _positions(comparison: Comparison, found: Sequence[Positions]) -> str:
     return _stamped_grid(comparison.stamps, head, rows)
 
 
-def _rates(comparison: Comparison) -> str:
-    rates = comparison.rates
-    usd = f"${number(rates.usd_per_gpu_hour)} per GPU-hour" if rates.usd_per_gpu_hour else "no price"
-    kw = f"{number(rates.all_in_kw)} kW per GPU, all in" if rates.all_in_kw else "no all-in power"
-    return f"Assumed: {usd} ({escaped(rates.usd_from)}); {kw} ({escaped(rates.kw_from)})."
+def _assumed(comparison: Comparison) -> str:
+    assumed = comparison.assumptions
+    usd = f"${number(assumed.usd_per_gpu_hour)} per GPU-hour" if assumed.usd_per_gpu_hour else "no price"
+    kw = f"{number(assumed.all_in_kw)} kW per GPU, all in" if assumed.all_in_kw else "no all-in power"
+    return f"Assumed: {usd} ({escaped(assumed.usd_from)}); {kw} ({escaped(assumed.kw_from)})."
 
 
 def _differences(comparison: Comparison) -> str:

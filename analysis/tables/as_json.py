@@ -9,17 +9,16 @@ interactivity. Every entry with numbers carries the stamps of its pair.
 
 import json
 
-from analysis.choices import Choice
+from analysis.choices import Best, Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio
 from analysis.diff import FIELDS, Diff
-from analysis.evidence import positions
+from analysis.drafts_used import positions
 from analysis.pairs import Side
-from analysis.power import Drawn, PowerLevel
+from analysis.power import ArmPower, PowerAtLoad
 from analysis.prose import paragraph
+from analysis.ratio import Ratio
 from analysis.targets import Reading, SameConcurrency, Target
-from analysis.understand import Best
 
 SCHEMA = 1
 """Of this shape; raised when a key changes its meaning."""
@@ -29,7 +28,7 @@ DIGITS = 9
 Plain = dict[str, object]
 
 
-def text(report: Report) -> str:
+def render(report: Report) -> str:
     """JSON, indented; NaN and infinity can't occur."""
     return json.dumps(_rounded(plain(report)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -42,7 +41,7 @@ def plain(report: Report) -> Plain:
         "refused": [
             {"key": refused.key, "reason": refused.reason, "fields": list(refused.fields)} for refused in report.refused
         ],
-        "choices": [plain_choice(choice) for choice in report.choices],
+        "choices": [choice_fields(choice) for choice in report.choices],
         "unusable": [{"row": unusable.row, "reason": unusable.reason} for unusable in report.unusable],
     }
 
@@ -80,12 +79,12 @@ def _pair(comparison: Comparison) -> Plain:
             }
             for level, accepted in positions(pair.mtp)
         ],
-        "drafts": {"used": comparison.evidence.drafts, "because": list(comparison.evidence.because)},
+        "drafts": {"used": comparison.draft_finding.drafts, "because": list(comparison.draft_finding.because)},
         "rates": {
-            "usd_per_gpu_hour": comparison.rates.usd_per_gpu_hour,
-            "usd_from": comparison.rates.usd_from,
-            "all_in_kw": comparison.rates.all_in_kw,
-            "kw_from": comparison.rates.kw_from,
+            "usd_per_gpu_hour": comparison.assumptions.usd_per_gpu_hour,
+            "usd_from": comparison.assumptions.usd_from,
+            "all_in_kw": comparison.assumptions.all_in_kw,
+            "kw_from": comparison.assumptions.kw_from,
         },
         "diff": _diff(comparison.diff),
     }
@@ -135,24 +134,24 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     }
 
 
-def _power(comparison: Comparison, level: PowerLevel) -> Plain:
+def _power(comparison: Comparison, level: PowerAtLoad) -> Plain:
     return {
         **level.load.fields,
-        "mtp": drawn_fields(level.mtp),
-        "off": drawn_fields(level.off),
+        "mtp": power_fields(level.mtp),
+        "off": power_fields(level.off),
         "energy_ratio": level.energy_ratio,
         "stamps": list(comparison.stamps),
     }
 
 
-def drawn_fields(drawn: Drawn) -> Plain:
-    """What one arm drew at a concurrency, by name."""
+def power_fields(arm: ArmPower) -> Plain:
+    """Power of one arm at one load, by name."""
     return {
-        **drawn.figures,
-        "tok_s_mw_provisioned": drawn.tok_s_mw_provisioned,
-        "measured_to_provisioned": drawn.measured_to_provisioned,
-        "power_scope": drawn.scope,
-        "void": list(drawn.void),
+        **arm.figures,
+        "tok_s_mw_provisioned": arm.tok_s_mw_provisioned,
+        "measured_to_provisioned": arm.measured_to_provisioned,
+        "power_scope": arm.scope,
+        "void": list(arm.void),
     }
 
 
@@ -190,7 +189,7 @@ def _diff(diff: Diff) -> Plain:
     return {"read": diff.read, "notes": list(diff.notes), **classes}
 
 
-def plain_choice(choice: Choice) -> Plain:
+def choice_fields(choice: Choice) -> Plain:
     """Which draft length to run, at each concurrency and each interactivity."""
     return {
         "key": choice.key,

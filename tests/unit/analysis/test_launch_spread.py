@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from analysis.compare import compare_paths, options
-from analysis.contrast import Verdict
-from analysis.pairing import find
-from analysis.recorded import launch_spread
-from analysis.rows import load
+from analysis.launch_spread import launch_spread
+from analysis.pairing import find_pairs
+from analysis.ratio import Verdict
+from analysis.rows import load_table
 from harness.errors import UserError
 
 
@@ -77,8 +77,8 @@ def test_launches_of_another_system_tell_nothing(synthetic, single, tmp_path, ot
 
 def test_a_launch_deviates_as_its_server_did_at_all_concurrencies(synthetic, tmp_path):
     folder = synthetic.Sweep(launches=200, launch_noise=0.03, block_noise=0.001, name="many").write(tmp_path)
-    table = load([folder])
-    (asked,), _ = find(table)
+    table = load_table([folder])
+    (asked,), _ = find_pairs(table)
     spread = launch_spread(table.rows, asked.question)
 
     assert spread is not None
