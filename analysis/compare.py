@@ -73,7 +73,7 @@ class Report:
     unusable: tuple[Unusable, ...]
 
 
-def options(
+def parse_options(
     *,
     at: str | None = None,
     pair: str | None = None,
@@ -82,7 +82,7 @@ def options(
     force: bool = False,
     spread_from: Path | None = None,
 ) -> Options:
-    """Options from what a command line says.
+    """Options from what a command line says: `at` comma-separated, the rest as in `Options`.
 
     Raises:
         UserError: `at` holds something other than positive numbers, or there is no such view.

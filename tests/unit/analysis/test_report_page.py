@@ -75,4 +75,4 @@ def test_a_page_is_written_even_where_nothing_can_be_compared(synthetic, tmp_pat
 
 def test_a_picture_of_the_published_computation_is_refused_in_a_line(tmp_path):
     with pytest.raises(UserError, match="without --as-published"):
-        write_page([tmp_path], tmp_path / "page.html", svg=tmp_path / "page.svg", published=True)
+        write_page([tmp_path], tmp_path / "page.html", svg=tmp_path / "page.svg", as_published=True)
