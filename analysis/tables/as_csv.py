@@ -11,7 +11,7 @@ from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.power import ArmPower
 from analysis.ratio import Ratio, Verdict
-from analysis.tables.as_json import DIGITS, fields_of, power_fields
+from analysis.tables.as_json import DIGITS, power_fields, reading_fields
 from analysis.targets import Reading
 
 COLUMNS = (
@@ -74,7 +74,7 @@ def _printed(line: Line) -> Line:
 def _reading(reading: Reading) -> Line:
     """The JSON's fields, each as one cell."""
     cells = {"gpus": "/".join(map(str, reading.gpus)), "clamped": "clamped" if reading.clamped else ""}
-    return {**fields_of(reading), **cells}
+    return {**reading_fields(reading), **cells}
 
 
 def _power(arm: ArmPower) -> Line:
