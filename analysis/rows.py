@@ -16,6 +16,7 @@ import msgspec
 from analysis import importers
 from analysis.importers import bench, mtpbench
 from analysis.importers.report import REASONS
+from analysis.importers.row import PREFILL_PARTS
 from analysis.topology import Topology
 from harness.errors import ResultsError
 
@@ -168,13 +169,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def topology(self) -> Topology:
         """How the deployment's GPUs are used."""
-        halves = {
-            "ptp": self.prefill_tp,
-            "pep": self.prefill_ep,
-            "pw": self.prefill_num_workers,
-            "dw": self.decode_num_workers,
-        }
-        prefill = "-".join(f"{name}{size}" for name, size in halves.items() if size)
+        prefill = "-".join(f"{short}{size}" for name, short in PREFILL_PARTS if (size := getattr(self, name)))
         return Topology(
             gpus=self.gpus,
             tp=self.tp,
@@ -263,7 +258,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _read(files: Collection[Path]) -> Table:
-    flats: list[importers.Row] = []
+    flats: list[importers.FlatRow] = []
     folders: list[str | None] = []
     unusable: list[Unusable] = []
     for file in files:
