@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.assumptions import PriceChoice, assumptions, parse_prices
 from analysis.choices import Choice, choices
 from analysis.comparison import Comparison, compare
-from analysis.contrast import TIE_MARGIN
 from analysis.diff import diff
 from analysis.facts import gpu_of, targets_asked
 from analysis.importers.report import REASONS
-from analysis.pairing import find
+from analysis.launch_spread import LaunchSpread, launch_spread
+from analysis.pairing import find_pairs
 from analysis.pairs import BEST, MATCHED, Asked, Lonely, Pair, Question, View
-from analysis.rates import Wanted, rates, wanted
-from analysis.recorded import LaunchSpread, launch_spread
-from analysis.rows import OLDER, Row, Table, Unusable, load
+from analysis.ratio import TIE_MARGIN
+from analysis.rows import OLDER, Row, Table, Unusable, load_table
 from harness.errors import NotComparable, UserError
 
 
@@ -31,7 +31,7 @@ class Options:
             quarters of each overlap.
         pair: glob over pair keys; None for all.
         view: None for the matched view, and the best of topologies where that can't speak.
-        prices: see `rates.wanted`.
+        prices: see `assumptions.parse_prices`.
         force: compare arms that differ in more than MTP all the same.
         margin: within which arms are tied, relative.
         spread_from: results that tell how far launches of the same system differ, for arms that have one.
@@ -73,7 +73,7 @@ class Report:
     unusable: tuple[Unusable, ...]
 
 
-def options(
+def parse_options(
     *,
     at: str | None = None,
     pair: str | None = None,
@@ -82,7 +82,7 @@ def options(
     force: bool = False,
     spread_from: Path | None = None,
 ) -> Options:
-    """Options from what a command line says.
+    """Options from what a command line says: `at` comma-separated, the rest as in `Options`.
 
     Raises:
         UserError: `at` holds something other than positive numbers, or there is no such view.
@@ -107,7 +107,7 @@ def compare_paths(paths: Sequence[Path], options: Options | None = None) -> Repo
         ResultsError: a path is not there, or can't be read as results.
         UserError: an option is wrong.
     """
-    return compare_table(load(paths), options or Options())
+    return compare_table(load_table(paths), options or Options())
 
 
 def compare_table(table: Table, options: Options) -> Report:
@@ -116,8 +116,8 @@ def compare_table(table: Table, options: Options) -> Report:
     Raises:
         UserError: an option is wrong.
     """
-    want = wanted(options.prices)
-    asked, lonely = find(table)
+    want = parse_prices(options.prices)
+    asked, lonely = find_pairs(table)
     recorded = _recorded(options.spread_from, asked)
     comparisons: list[Comparison] = []
     refused: list[Refused] = []
@@ -146,7 +146,7 @@ def _places(text: str | None) -> tuple[float, ...] | None:
 def _recorded(path: Path | None, asked: Sequence[Asked]) -> dict[Question, LaunchSpread]:
     if path is None:
         return {}
-    rows = load([path]).rows
+    rows = load_table([path]).rows
     told = {each.question: launch_spread(rows, each.question) for each in asked}
     known = {question: spread for question, spread in told.items() if spread is not None}
     if not known:
@@ -160,7 +160,7 @@ def _recorded(path: Path | None, asked: Sequence[Asked]) -> dict[Question, Launc
 def _answer(
     asked: Asked,
     options: Options,
-    want: Wanted,
+    want: PriceChoice,
     recorded: LaunchSpread | None,
     comparisons: list[Comparison],
     refused: list[Refused],
@@ -177,7 +177,7 @@ def _answer(
 
 
 def _compared(
-    pair: Pair, options: Options, want: Wanted, recorded: LaunchSpread | None, refused: list[Refused]
+    pair: Pair, options: Options, want: PriceChoice, recorded: LaunchSpread | None, refused: list[Refused]
 ) -> list[Comparison]:
     """The comparison, or nothing where the key is not asked for or the pair is refused."""
     if not fnmatch.fnmatch(pair.key, options.pair or "*"):
@@ -189,7 +189,7 @@ def _compared(
     except NotComparable as error:
         refused.append(Refused(pair.key, str(error), error.fields))
         return []
-    of_gpu = rates(pair.question.gpu, gpu_of(pair.mtp.rows[0]), want)
+    of_gpu = assumptions(pair.question.gpu, gpu_of(pair.mtp.rows[0]), want)
     at = options.at or targets_asked(pair.mtp.rows[0])
     return [compare(pair, differences, of_gpu, at=at, margin=options.margin, recorded=recorded)]
 

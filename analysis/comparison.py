@@ -6,18 +6,18 @@ Knows one pair at a time, and no words beyond flags.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.contrast import TIE_MARGIN, Ratio, Verdict
+from analysis.assumptions import Assumptions
+from analysis.crossovers import Crossover, crossovers
 from analysis.curve import Outlier, curve, overlap
 from analysis.diff import Diff
-from analysis.evidence import Drafts, Evidence, evidence
+from analysis.drafts_used import DraftFinding, Drafts, were_drafts_used
 from analysis.flags import Flag, of_curves, of_pair, of_places, stamps_of, within_launch
+from analysis.launch_spread import LaunchSpread
 from analysis.pairs import MATCHED, Pair
-from analysis.power import PowerLevel, of_power, power_levels
-from analysis.rates import Rates
-from analysis.recorded import LaunchSpread
+from analysis.power import PowerAtLoad, of_power, power_at_loads
+from analysis.ratio import TIE_MARGIN, Ratio, Verdict
 from analysis.spread import Spread, spread
 from analysis.targets import SameConcurrency, Target, default_targets, same_concurrency, targets
-from analysis.understand import Crossover, crossovers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,15 @@ class Comparison:
 
     pair: Pair
     diff: Diff
-    rates: Rates
+    assumptions: Assumptions
     mtp: Spread
     off: Spread
     overlap: tuple[float, float] | None
     targets: tuple[Target, ...]
     same_concurrency: tuple[SameConcurrency, ...]
-    power: tuple[PowerLevel, ...]
+    power: tuple[PowerAtLoad, ...]
     crossovers: tuple[Crossover, ...]
-    evidence: Evidence
+    draft_finding: DraftFinding
     stamps: tuple[str, ...]
     flags: tuple[Flag, ...]
     margin: float = TIE_MARGIN
@@ -73,7 +73,7 @@ class Comparison:
         """What may be said of one ratio of the pair; None for a demo."""
         if "demo" in self.stamps:
             return None
-        if self.evidence.drafts == Drafts.PROBABLY_NOT_USED or ratio is None:
+        if self.draft_finding.drafts == Drafts.PROBABLY_NOT_USED or ratio is None:
             return Verdict.UNKNOWN
         return ratio.verdict(self.margin)
 
@@ -99,7 +99,7 @@ class Comparison:
 def compare(
     pair: Pair,
     diff: Diff,
-    rates: Rates,
+    assumptions: Assumptions,
     *,
     at: Sequence[float] | None = None,
     margin: float = TIE_MARGIN,
@@ -110,7 +110,7 @@ def compare(
     Args:
         pair: the two arms.
         diff: what they differ in; a forced comparison carries what must have been equal.
-        rates: of the pair's GPU.
+        assumptions: of the pair's GPU.
         at: interactivities, tok/s/user; None for a quarter, half and three quarters of the overlap.
         margin: of a tie, relative.
         recorded: how far launches of the system differ, for an arm with one.
@@ -120,14 +120,16 @@ def compare(
     shared = overlap(mtp.curve, off.curve)
     places = sorted(at) if at is not None else default_targets(shared) if shared else ()
     within = within_launch(pair) and recorded is None
-    found = targets(mtp, off, places, rates, within_launch=within) if places else ()
-    matched = same_concurrency(pair, rates, within_launch=within, recorded=recorded) if pair.view == MATCHED else ()
-    power = power_levels(pair, rates) if pair.view == MATCHED else ()
-    signs = evidence(pair)
+    found = targets(mtp, off, places, assumptions, within_launch=within) if places else ()
+    matched = (
+        same_concurrency(pair, assumptions, within_launch=within, recorded=recorded) if pair.view == MATCHED else ()
+    )
+    power = power_at_loads(pair, assumptions) if pair.view == MATCHED else ()
+    signs = were_drafts_used(pair)
     return Comparison(
         pair=pair,
         diff=diff,
-        rates=rates,
+        assumptions=assumptions,
         mtp=mtp,
         off=off,
         overlap=shared,
@@ -135,7 +137,7 @@ def compare(
         same_concurrency=matched,
         power=power,
         crossovers=crossovers(mtp, off),
-        evidence=signs,
+        draft_finding=signs,
         stamps=stamps_of(pair),
         flags=(
             *of_pair(pair, diff, signs, recorded),

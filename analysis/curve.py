@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.pairs import BEST, Level, View
+from analysis.pairs import BEST, MeasuredLoad, View
 from analysis.rows import OUTPUT, X, Y
 from harness.front import beaten_by, falling, front, spline, where_falling
 
@@ -40,11 +40,11 @@ OUTLIER_MARGIN = 0.02
 class Outlier:
     """A level that another of its own topology beats in interactivity and in throughput."""
 
-    level: Level
-    by: Level
+    level: MeasuredLoad
+    by: MeasuredLoad
 
     def __str__(self) -> str:
-        worse, better = ((f"{_of(level, X):.1f}", f"{_of(level, Y):.0f}") for level in (self.level, self.by))
+        worse, better = ((f"{level.required(X):.1f}", f"{level.required(Y):.0f}") for level in (self.level, self.by))
         return (
             f"{self.level.label} ({worse[0]} tok/s/user at {worse[1]} tok/s/GPU) is worse in both than "
             f"{self.by.label} ({better[0]} at {better[1]})"
@@ -65,8 +65,8 @@ class Curve:
         outliers: levels that another of the same topology beats.
     """
 
-    levels: tuple[Level, ...]
-    knots: tuple[Level, ...]
+    levels: tuple[MeasuredLoad, ...]
+    knots: tuple[MeasuredLoad, ...]
     place: Float
     log_x: Float
     log_y: Mapping[str, Float]
@@ -121,10 +121,10 @@ class Curve:
         return max((change for change in changes if np.isfinite(change)), default=None)
 
 
-def curve(levels: Sequence[Level], view: View) -> Curve:
+def curve(levels: Sequence[MeasuredLoad], view: View) -> Curve:
     """The curve of one arm in one view; `levels` is not empty."""
     knots = _front(levels) if view == BEST else sorted(levels, key=lambda level: level.load)
-    log_x = np.log([_of(level, X) for level in knots])
+    log_x = np.log([level.required(X) for level in knots])
     return Curve(
         levels=tuple(levels),
         knots=tuple(knots),
@@ -142,19 +142,13 @@ def overlap(one: Curve, other: Curve) -> tuple[float, float] | None:
     return (lo, hi) if lo < hi else None
 
 
-def _of(level: Level, name: str) -> float:
-    value = level.mean(name)
-    assert value is not None  # rows without interactivity or throughput are not usable
-    return value
-
-
-def _front(levels: Sequence[Level]) -> list[Level]:
+def _front(levels: Sequence[MeasuredLoad]) -> list[MeasuredLoad]:
     """The levels that no other beats, interactivity falling."""
-    kept = front([_of(level, X) for level in levels], [_of(level, Y) for level in levels])
+    kept = front([level.required(X) for level in levels], [level.required(Y) for level in levels])
     return [levels[i] for i in kept[::-1]]
 
 
-def _columns(knots: Sequence[Level]) -> dict[str, Float]:
+def _columns(knots: Sequence[MeasuredLoad]) -> dict[str, Float]:
     columns = {"concurrency": np.log([level.concurrency for level in knots])}
     for name in COLUMNS:
         values = [level.mean(name) for level in knots]
@@ -164,12 +158,12 @@ def _columns(knots: Sequence[Level]) -> dict[str, Float]:
     return columns
 
 
-def _outliers(levels: Sequence[Level]) -> Iterable[Outlier]:
-    by_topology: dict[object, list[Level]] = defaultdict(list)
+def _outliers(levels: Sequence[MeasuredLoad]) -> Iterable[Outlier]:
+    by_topology: dict[object, list[MeasuredLoad]] = defaultdict(list)
     for level in levels:
         by_topology[level.topology, level.rows[0].pair_key].append(level)
     for group in by_topology.values():
-        x, y = ([_of(level, name) for level in group] for name in (X, Y))
+        x, y = ([level.required(name) for level in group] for name in (X, Y))
         for worse, better in enumerate(beaten_by(x, y, OUTLIER_MARGIN)):
             if better >= 0:
                 yield Outlier(group[worse], group[better])

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from analysis.pairs import Pair, Side, days_apart
+from analysis.pairs import DAYS_COMPARABLE, Pair, Side, days_apart
 from harness.errors import NotComparable, ResultsError
 from harness.records import Configuration
 from harness.rundir import AttemptDir, RunDir
@@ -27,8 +27,6 @@ FIELDS: Mapping[Kind, str] = {
 }
 LAST_DAY = "last day"
 COMMAND_LINE = "command line"
-DAYS_FAR = 14
-"""Runs further apart than this are warned about: machines and drivers change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +253,7 @@ def _prompts(pair: Pair) -> Iterator[Difference]:
 
 def _time_apart(pair: Pair) -> Iterator[Difference]:
     off, mtp = pair.off.days, pair.mtp.days
-    if off and mtp and (days_apart(off[-1], mtp[-1]) or 0) > DAYS_FAR:
+    if off and mtp and (days_apart(off[-1], mtp[-1]) or 0) > DAYS_COMPARABLE:
         yield Difference(LAST_DAY, "circumstance", off[-1], mtp[-1])
 
 

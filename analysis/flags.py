@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from analysis.curve import Curve, overlap
 from analysis.diff import LAST_DAY, Diff, Difference
-from analysis.evidence import Drafts, Evidence
+from analysis.drafts_used import DraftFinding, Drafts
 from analysis.facts import is_moe
+from analysis.launch_spread import LaunchSpread
 from analysis.pairs import Pair, Side
-from analysis.recorded import LaunchSpread
 from analysis.targets import TTFT_APART, Reading, SameConcurrency, Target
 
 SMALL_OVERLAP = 0.25
@@ -57,7 +57,7 @@ def stamps_of(pair: Pair) -> tuple[str, ...]:
     return tuple(stamps)
 
 
-def of_pair(pair: Pair, diff: Diff, signs: Evidence, recorded: LaunchSpread | None = None) -> list[Flag]:
+def of_pair(pair: Pair, diff: Diff, signs: DraftFinding, recorded: LaunchSpread | None = None) -> list[Flag]:
     """What the pair itself makes doubtful."""
     flags = []
     if fields := diff.of("must equal"):

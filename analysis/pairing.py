@@ -9,13 +9,26 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from analysis.pairs import BEST, MATCHED, Arm, Asked, Level, Lonely, Pair, Question, Side, View, days_apart, loop_of
+from analysis.pairs import (
+    BEST,
+    MATCHED,
+    Arm,
+    Asked,
+    Lonely,
+    MeasuredLoad,
+    Pair,
+    Question,
+    Side,
+    View,
+    days_apart,
+    loop_of,
+)
 from analysis.rows import Row, Table
 
 K = TypeVar("K")
 
 
-def find(table: Table) -> tuple[tuple[Asked, ...], tuple[Lonely, ...]]:
+def find_pairs(table: Table) -> tuple[tuple[Asked, ...], tuple[Lonely, ...]]:
     """All pairs, in order of their questions; and the arms that found no partner."""
     asked: list[Asked] = []
     lonely: list[Lonely] = []
@@ -104,7 +117,7 @@ def _side(arm: Arm, rows: Iterable[Row]) -> Side:
     return Side(
         arm=arm,
         levels=tuple(
-            Level(topology, load, tuple(sorted(launches, key=lambda row: row.launch_id)))
+            MeasuredLoad(topology, load, tuple(sorted(launches, key=lambda row: row.launch_id)))
             for (topology, _, load), launches in sorted(levels.items())
         ),
     )

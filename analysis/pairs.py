@@ -1,4 +1,7 @@
-"""Two arms that may be asked about: what a question, an arm, a level and a pair are. Who is paired is for `pairing`."""
+"""Two arms that may be asked about: what a question, an arm, a measured load and a pair are.
+
+Who is paired is for `pairing`.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +13,9 @@ from analysis.topology import Topology
 View = Literal["matched", "best-of-topologies"]
 MATCHED: View = "matched"
 BEST: View = "best-of-topologies"
+
+DAYS_COMPARABLE = 14
+"""Runs further apart than this are not of one machine and driver: warned about, and no proof that two arms coincide."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,8 +56,8 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One load on one topology of one arm.
+class MeasuredLoad:
+    """One load on one topology of one arm, as its launches measured it.
 
     Attributes:
         rows: its launches, in a fixed order; at least one.
@@ -78,6 +84,12 @@ class Level:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if len(known) == len(values) else None
 
+    def required(self, name: str) -> float:
+        """Mean over the launches of a metric that every usable row has: interactivity, total tok/s/GPU."""
+        value = self.mean(name)
+        assert value is not None  # rows without it are not usable
+        return value
+
     @property
     def label(self) -> str:
         """`tp8 c32`."""
@@ -93,7 +105,7 @@ class Side:
     """
 
     arm: Arm
-    levels: tuple[Level, ...]
+    levels: tuple[MeasuredLoad, ...]
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -5,13 +5,13 @@ whole of Vega in one wheel. The same specification gives the same bytes. Compute
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from analysis.comparison import Comparison
 from analysis.curve import Curve
-from analysis.pairs import Level, Pair, Side
+from analysis.pairs import Pair, Side
 from analysis.rows import X, Y
 from analysis.spread import Spread, level_errors
 from harness.metrics import METRICS
@@ -67,59 +67,95 @@ def spec(comparisons: Sequence[Comparison]) -> Spec:
 def chart(group: Sequence[Comparison]) -> Spec:
     """One system: Off and the MTP arms that were compared with it."""
     first = group[0]
-    spreads = [(first.pair.off, first.off), *((each.pair.mtp, each.mtp) for each in group)]
-    lines = [(side, found.curve) for side, found in spreads]
-    arms = list(dict.fromkeys(side.arm.label for side, _ in lines))
-    colour = {
-        "field": "arm",
-        "type": "nominal",
-        "title": None,
-        "scale": {"domain": arms, "range": [COLOURS[i % len(COLOURS)] for i in range(len(arms))]},
-        "legend": {"orient": "top", "symbolOpacity": 1, "symbolSize": 90},
-    }
-    x = {"field": "x", "type": "quantitative", "title": _axis(X), "scale": {"zero": False, "nice": True}}
-    points = [value for side, line in lines for value in _points(side, line)]
-    top = ROOM_FOR_INTERVALS * max(point["y"] for point in points)
-    y = {"field": "y", "type": "quantitative", "title": f"total {METRICS[Y].unit}", "scale": {"zero": True}}
-    shape = {"field": "arm", "type": "nominal", "scale": {"domain": arms, "range": _shapes(lines)}, "legend": None}
     return {
         "title": {"text": _title(first.pair), "subtitle": _subtitle(group), "anchor": "start"},
         "width": WIDTH,
         "height": HEIGHT,
-        "layer": [
-            _layer(
-                [value for side, found in spreads for value in _band(side, found, top)],
-                {"type": "area", "opacity": 0.14},
-                {
-                    "x": x,
-                    "y": {**y, "field": "y_lo"},
-                    "y2": {"field": "y_hi"},
-                    "color": colour,
-                    "detail": {"field": "run"},
-                },
-            ),
-            _layer(
-                [value for side, line in lines for value in _line(side, line)],
-                {"type": "line", "strokeWidth": 2},
-                {"x": x, "y": y, "color": colour, "order": {"field": "order", "type": "quantitative"}},
-            ),
-            _bar(points, "y", {"x": x, "y": {**y, "field": "y_lo"}, "y2": {"field": "y_hi"}, "color": colour}),
-            _bar(points, "x", {"y": y, "x": {**x, "field": "x_lo"}, "x2": {"field": "x_hi"}, "color": colour}),
-            _layer(
-                points,
-                {"type": "point", "size": 70, "filled": True, "stroke": "white", "strokeWidth": 1},
-                {"x": x, "y": y, "color": colour, "shape": shape, "opacity": {"condition": _OUTLYING, "value": 1}},
-            ),
-            _layer(
-                points,
-                {"type": "text", "dy": -9, "dx": 7, "align": "left", "fontSize": 9},
-                {"x": x, "y": y, "color": colour, "text": {"field": "label"}},
-            ),
-        ],
+        "layer": _layers([(first.pair.off, first.off), *((each.pair.mtp, each.mtp) for each in group)]),
     }
 
 
+class _Encodings(NamedTuple):
+    """What both axes, the colours and the shapes of a chart stand for."""
+
+    x: Spec
+    y: Spec
+    colour: Spec
+    shape: Spec
+
+
+def _layers(spreads: Sequence[tuple[Side, Spread]]) -> list[Spec]:
+    """What is drawn of each arm, the lowest layer first."""
+    lines = [(side, found.curve) for side, found in spreads]
+    points = [value for side, line in lines for value in _points(side, line)]
+    top = ROOM_FOR_INTERVALS * max(point["y"] for point in points)
+    encodings = _encodings(lines)
+    return [
+        _band_layer([value for side, found in spreads for value in _band(side, found, top)], encodings),
+        _line_layer([value for side, line in lines for value in _line(side, line)], encodings),
+        *_interval_layers(points, encodings),
+        _point_layer(points, encodings),
+        _label_layer(points, encodings),
+    ]
+
+
+def _encodings(lines: Sequence[tuple[Side, Curve]]) -> _Encodings:
+    arms = list(dict.fromkeys(side.arm.label for side, _ in lines))
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(arms))]
+    return _Encodings(
+        x={"field": "x", "type": "quantitative", "title": _axis(X), "scale": {"zero": False, "nice": True}},
+        y={"field": "y", "type": "quantitative", "title": f"total {METRICS[Y].unit}", "scale": {"zero": True}},
+        colour={
+            "field": "arm",
+            "type": "nominal",
+            "title": None,
+            "scale": {"domain": arms, "range": colours},
+            "legend": {"orient": "top", "symbolOpacity": 1, "symbolSize": 90},
+        },
+        shape={"field": "arm", "type": "nominal", "scale": {"domain": arms, "range": _shapes(lines)}, "legend": None},
+    )
+
+
+def _band_layer(bands: list[Spec], encodings: _Encodings) -> Spec:
+    x, y, colour, _ = encodings
+    ends = {"y": {**y, "field": "y_lo"}, "y2": {"field": "y_hi"}}
+    return _layer(
+        bands, {"type": "area", "opacity": 0.14}, {"x": x, **ends, "color": colour, "detail": {"field": "run"}}
+    )
+
+
+def _line_layer(places: list[Spec], encodings: _Encodings) -> Spec:
+    x, y, colour, _ = encodings
+    order = {"field": "order", "type": "quantitative"}
+    return _layer(places, {"type": "line", "strokeWidth": 2}, {"x": x, "y": y, "color": colour, "order": order})
+
+
+def _interval_layers(points: list[Spec], encodings: _Encodings) -> Iterable[Spec]:
+    """A bar along each axis."""
+    x, y, colour, _ = encodings
+    yield _bar(points, "y", {"x": x, "y": {**y, "field": "y_lo"}, "y2": {"field": "y_hi"}, "color": colour})
+    yield _bar(points, "x", {"y": y, "x": {**x, "field": "x_lo"}, "x2": {"field": "x_hi"}, "color": colour})
+
+
 _OUTLYING = {"test": "datum.outlier", "value": 0.35}
+
+
+def _point_layer(points: list[Spec], encodings: _Encodings) -> Spec:
+    x, y, colour, shape = encodings
+    return _layer(
+        points,
+        {"type": "point", "size": 70, "filled": True, "stroke": "white", "strokeWidth": 1},
+        {"x": x, "y": y, "color": colour, "shape": shape, "opacity": {"condition": _OUTLYING, "value": 1}},
+    )
+
+
+def _label_layer(points: list[Spec], encodings: _Encodings) -> Spec:
+    x, y, colour, _ = encodings
+    return _layer(
+        points,
+        {"type": "text", "dy": -9, "dx": 7, "align": "left", "fontSize": 9},
+        {"x": x, "y": y, "color": colour, "text": {"field": "label"}},
+    )
 
 
 def _layer(values: list[Spec], mark: Spec, encoding: Spec) -> Spec:
@@ -159,7 +195,7 @@ def _points(side: Side, line: Curve) -> Iterable[Spec]:
         point: Spec = {"arm": side.arm.label, "label": level.label if several else level.load.label}
         point["outlier"] = id(level) in outliers
         for axis, name in (("x", X), ("y", Y)):
-            value, error = _value(level, name), errors[name]
+            value, error = level.required(name), errors[name]
             point[axis] = _figure(value)
             if error is not None:
                 point[f"{axis}_lo"] = _figure(value / (1 + error.half_width))
@@ -179,12 +215,6 @@ def _line(side: Side, line: Curve) -> Iterable[Spec]:
 def _figure(value: float) -> float:
     """Six digits: more than a picture shows, fewer than machines differ in."""
     return float(f"{value:.6g}")
-
-
-def _value(level: Level, name: str) -> float:
-    value = level.mean(name)
-    assert value is not None  # rows without it are not usable
-    return value
 
 
 def _axis(name: str) -> str:

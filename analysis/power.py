@@ -6,9 +6,9 @@ Measured power has a scope, provisioned power is of everything that a GPU stands
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.assumptions import Assumptions
 from analysis.flags import Flag
-from analysis.pairs import Level, Pair
-from analysis.rates import Rates
+from analysis.pairs import MeasuredLoad, Pair
 from analysis.rows import Load
 from harness.metrics import REASONS
 from harness.units import percent
@@ -24,7 +24,7 @@ FIGURES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class ArmPower:
     """One arm at one concurrency; None is not known.
 
     Attributes:
@@ -47,12 +47,12 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class PowerLevel:
+class PowerAtLoad:
     """Both arms at one load."""
 
     load: Load
-    mtp: Drawn
-    off: Drawn
+    mtp: ArmPower
+    off: ArmPower
 
     @property
     def energy_ratio(self) -> float | None:
@@ -63,29 +63,31 @@ class PowerLevel:
         return mtp / off
 
 
-def power_levels(pair: Pair, rates: Rates) -> tuple[PowerLevel, ...]:
+def power_at_loads(pair: Pair, assumptions: Assumptions) -> tuple[PowerAtLoad, ...]:
     """The loads that both arms have and of which at least one has power, or lost it."""
     of_off = {(level.topology, level.load): level for level in pair.off.levels}
     found = [
-        PowerLevel(level.load, _drawn(level, rates), _drawn(of_off[level.topology, level.load], rates))
+        PowerAtLoad(
+            level.load, _arm_power(level, assumptions), _arm_power(of_off[level.topology, level.load], assumptions)
+        )
         for level in pair.mtp.levels
         if (level.topology, level.load) in of_off
     ]
     return tuple(level for level in found if any(arm.scope or arm.void for arm in (level.mtp, level.off)))
 
 
-def _drawn(level: Level, rates: Rates) -> Drawn:
+def _arm_power(level: MeasuredLoad, assumptions: Assumptions) -> ArmPower:
     scopes = sorted({str(scope) for row in level.rows if (scope := row.cells.get("power_scope"))})
     lost = [code for row in level.rows for code in row.warnings if code in REASONS and code.startswith("power_")]
-    return Drawn(
+    return ArmPower(
         figures={name: level.mean(name) for name in FIGURES},
-        tok_s_mw_provisioned=rates.tok_s_mw(level.mean("total_tok_s_gpu")),
+        tok_s_mw_provisioned=assumptions.tok_s_mw(level.mean("total_tok_s_gpu")),
         scope=" and ".join(scopes) or None,
         void=tuple(dict.fromkeys(lost)),
     )
 
 
-def of_power(levels: Sequence[PowerLevel]) -> list[Flag]:
+def of_power(levels: Sequence[PowerAtLoad]) -> list[Flag]:
     """Clocks that were held down, and figures that are void."""
     flags = []
     for level in levels:

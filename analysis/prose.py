@@ -6,12 +6,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from analysis.choices import Best
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio, Verdict
-from analysis.evidence import Drafts
+from analysis.crossovers import Crossover
+from analysis.drafts_used import Drafts
 from analysis.pairs import MATCHED
+from analysis.ratio import Ratio, Verdict
 from analysis.targets import Target
-from analysis.understand import Best, Crossover
 from harness.units import number
 
 ALIKE = 0.005
@@ -92,7 +93,7 @@ def sentences(comparison: Comparison) -> Iterable[str]:
     elif comparison.overlap is None:
         yield "The curves share no interactivity, so nothing can be said at one speed for the user."
     yield verdict(comparison)
-    if comparison.evidence.drafts != Drafts.PROBABLY_NOT_USED:
+    if comparison.draft_finding.drafts != Drafts.PROBABLY_NOT_USED:
         for found in comparison.crossovers:
             text = crossover(found, attributable=comparison.pair.balanced)
             yield f"{text[0].upper()}{text[1:]}."
@@ -101,8 +102,8 @@ def sentences(comparison: Comparison) -> Iterable[str]:
 
 def caveats(comparison: Comparison) -> Iterable[str]:
     """What changes the meaning of every number that follows."""
-    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
-        because = "; ".join(comparison.evidence.because)
+    if comparison.draft_finding.drafts == Drafts.PROBABLY_NOT_USED:
+        because = "; ".join(comparison.draft_finding.because)
         yield f"This is no statement about MTP: drafts were probably not used ({because})."
     yield from _setting(comparison)
 
@@ -126,7 +127,7 @@ def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
     """The ratios at matched interactivity, one clause each."""
     pair = comparison.pair
     subject = "MTP delivers against Off" if pair.balanced else "the best with MTP against the best without"
-    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
+    if comparison.draft_finding.drafts == Drafts.PROBABLY_NOT_USED:
         subject = "what is called MTP against Off"
     clauses = []
     for target in read:
@@ -184,7 +185,7 @@ def _unresolved(comparison: Comparison) -> str:
 
 
 def _unknown(comparison: Comparison) -> str:
-    if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
+    if comparison.draft_finding.drafts == Drafts.PROBABLY_NOT_USED:
         return "No verdict on MTP is possible from these rows."
     if any(flag.code == "routing-not-representative" for flag in comparison.flags):
         return "No verdict: with forced acceptance the experts of this model are not routed as in real use."

@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 
 from analysis import importers
-from analysis.importers import bench, ours
+from analysis.importers import bench, mtpbench
 from analysis.importers.report import REASONS
+from analysis.importers.row import PREFILL_PARTS
 from analysis.topology import Topology
 from harness.errors import ResultsError
 
@@ -133,6 +134,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return None
         return float(value) if math.isfinite(value) else None
 
+    def number_or_nan(self, name: str) -> float:
+        """The same for arrays: NaN in place of None."""
+        value = self.number(name)
+        return math.nan if value is None else value
+
     def series(self, name: str) -> tuple[float, ...]:
         """A metric's values block by block; empty where blocks are absent."""
         values = self.cells.get(f"blocks_{name}")
@@ -142,7 +148,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def load(self) -> Load:
-        """What it was put under."""
+        """The load of the point: users, or requests a second."""
         return Load(self.rate or 0.0, self.arrivals or "") if self.concurrency is None else Load(self.concurrency)
 
     @property
@@ -163,13 +169,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def topology(self) -> Topology:
         """How the deployment's GPUs are used."""
-        halves = {
-            "ptp": self.prefill_tp,
-            "pep": self.prefill_ep,
-            "pw": self.prefill_num_workers,
-            "dw": self.decode_num_workers,
-        }
-        prefill = "-".join(f"{name}{size}" for name, size in halves.items() if size)
+        prefill = "-".join(f"{short}{size}" for name, short in PREFILL_PARTS if (size := getattr(self, name)))
         return Topology(
             gpus=self.gpus,
             tp=self.tp,
@@ -234,7 +234,7 @@ class Table:
     unusable: tuple[Unusable, ...]
 
 
-def load(paths: Sequence[Path]) -> Table:
+def load_table(paths: Sequence[Path]) -> Table:
     """All rows of results folders, points.jsonl files and files that `importers` knows; each measurement once.
 
     Raises:
@@ -258,7 +258,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _read(files: Collection[Path]) -> Table:
-    flats: list[importers.Row] = []
+    flats: list[importers.FlatRow] = []
     folders: list[str | None] = []
     unusable: list[Unusable] = []
     for file in files:
@@ -312,7 +312,7 @@ def _files(path: Path) -> Iterable[Path]:
 
 
 def _refuse_other_schema(fault: importers.Unusable) -> None:
-    if fault.reason.startswith(ours.OTHER_SCHEMA):
+    if fault.reason.startswith(mtpbench.OTHER_SCHEMA):
         raise ResultsError(
             f"{fault.file} {fault.place}: {fault.reason}; rows of several versions do not mix: "
             "`mtpbench score` on the results folder writes them anew"

@@ -2,7 +2,7 @@
 
 Every series of a launch or block is drawn together, so that what ties interactivity to throughput stays tied, and one
 launch is drawn for all concurrencies at once, because one server measured them. The knots of a curve stay where they
-are. Knows one arm at a time; two arms meet in `contrast`.
+are. Knows one arm at a time; two arms meet in `ratio`.
 """
 
 import math
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.curve import MEASURED_POWER, Curve
-from analysis.pairs import Level
-from analysis.recorded import SERIES, LaunchSpread
-from analysis.rows import OUTPUT, Row, Y
+from analysis.launch_spread import SERIES, LaunchSpread
+from analysis.pairs import MeasuredLoad
+from analysis.rows import OUTPUT, Y
 from harness import stats
 from harness.front import falling
 from harness.stats import DRAWS, effective, t_quantile
 
 Float = NDArray[np.float64]
 
-DRAWN = (*SERIES, *MEASURED_POWER)
+RESAMPLED_SERIES = (*SERIES, *MEASURED_POWER)
 """What is drawn jointly. Power has no blocks: an only launch does not tell how far it moves."""
 
 
@@ -62,21 +62,21 @@ class Spread:
     """A curve and its resampled twins.
 
     Attributes:
-        drawn: the curve with a leading axis of draws; None where nothing tells how far it moves.
+        resampled_curves: the curve with a leading axis of draws; None where nothing tells how far it moves.
         resampled: at the knot with the fewest.
     """
 
     curve: Curve
-    drawn: Curve | None
+    resampled_curves: Curve | None
     resampled: Resampled
 
     def errors(self, interactivity: Float) -> dict[str, list[Error | None]]:
         """Error of throughput and of measured power at each interactivity; None where nothing tells."""
         names = (Y, OUTPUT, *MEASURED_POWER)
         unknown: dict[str, list[Error | None]] = {name: [None] * len(interactivity) for name in names}
-        if self.drawn is None:
+        if self.resampled_curves is None:
             return unknown
-        read = self.drawn.logs(self.drawn.where(interactivity))
+        read = self.resampled_curves.logs(self.resampled_curves.where(interactivity))
         return unknown | {name: _errors(read[name], self.resampled) for name in names if name in read}
 
 
@@ -92,19 +92,21 @@ def spread(curve: Curve, recorded: LaunchSpread | None = None, draws: int = DRAW
     if fewest.pool < 2:
         return Spread(curve, None, fewest)
     logs = np.stack([level_draws(level, recorded, draws) for level in curve.knots], axis=-2)  # [draw, knot, series]
-    columns = {name: logs[..., i] for i, name in enumerate(DRAWN) if name in curve.log_y}
+    columns = {name: logs[..., i] for i, name in enumerate(RESAMPLED_SERIES) if name in curve.log_y}
     return Spread(curve, replace(curve, log_x=falling(logs[..., 0]), log_y=columns), fewest)
 
 
-def level_errors(level: Level, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> dict[str, Error | None]:
+def level_errors(
+    level: MeasuredLoad, recorded: LaunchSpread | None = None, draws: int = DRAWS
+) -> dict[str, Error | None]:
     """Error of each series at one level itself, where no curve is needed."""
     found = rests_on(level, recorded)
     if found.pool < 2:
-        return dict.fromkeys(DRAWN)
-    return dict(zip(DRAWN, _errors(level_draws(level, recorded, draws), found), strict=True))
+        return dict.fromkeys(RESAMPLED_SERIES)
+    return dict(zip(RESAMPLED_SERIES, _errors(level_draws(level, recorded, draws), found), strict=True))
 
 
-def rests_on(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
+def rests_on(level: MeasuredLoad, recorded: LaunchSpread | None = None) -> Resampled:
     """What an interval at one level rests on."""
     values = _units(level)
     pool = values.shape[1]
@@ -115,7 +117,7 @@ def rests_on(level: Level, recorded: LaunchSpread | None = None) -> Resampled:
 
 
 @lru_cache(maxsize=512)
-def level_draws(level: Level, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> Float:
+def level_draws(level: MeasuredLoad, recorded: LaunchSpread | None = None, draws: int = DRAWS) -> Float:
     """Resampled ln of every series at one level, shape (draws, series); NaN for a series that the level lacks.
 
     They scatter as the level's own would, had it been measured again. Launches are drawn by the same draws at every
@@ -135,9 +137,9 @@ def level_draws(level: Level, recorded: LaunchSpread | None = None, draws: int =
     return logs
 
 
-def _units(level: Level) -> Float:
+def _units(level: MeasuredLoad) -> Float:
     """What is drawn, shape (series, units): launches, or an only launch's blocks about the level's own number."""
-    whole = np.array([[_known(row, name) for row in level.rows] for name in DRAWN])
+    whole = np.array([[row.number_or_nan(name) for row in level.rows] for name in RESAMPLED_SERIES])
     series = [level.rows[0].series(name) for name in SERIES]
     lengths = {len(values) for values in series}
     if len(level.rows) > 1 or len(lengths) > 1 or lengths <= {0, 1}:
@@ -145,11 +147,6 @@ def _units(level: Level) -> Float:
     blocks = np.array(series)
     moved = blocks - blocks.mean(axis=1, keepdims=True) + whole[: len(SERIES)]
     return np.vstack([moved, np.full((len(MEASURED_POWER), blocks.shape[1]), math.nan)])
-
-
-def _known(row: Row, name: str) -> float:
-    value = row.number(name)
-    return math.nan if value is None else value
 
 
 def _relative(values: Float, *, by_blocks: bool) -> Float:

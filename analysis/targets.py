@@ -1,6 +1,6 @@
 """Both arms side by side, read at one interactivity or measured at one load: numbers, ratios, intervals.
 
-Knows curves and rates; no files, no words, no verdict on the whole.
+Knows curves and assumptions; no files, no words, no verdict on the whole.
 """
 
 import math
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.contrast import Ratio, ratio
+from analysis.assumptions import Assumptions
 from analysis.curve import COLUMNS, MEASURED_POWER, Curve, Float
-from analysis.pairs import Level, Pair
-from analysis.rates import Rates
-from analysis.recorded import LaunchSpread
+from analysis.launch_spread import LaunchSpread
+from analysis.pairs import MeasuredLoad, Pair
+from analysis.ratio import Ratio, ratio
 from analysis.rows import OUTPUT, Load, X, Y
 from analysis.spread import Error, Spread, level_errors
 
@@ -112,11 +112,15 @@ def default_targets(overlap: tuple[float, float]) -> tuple[float, ...]:
     return tuple(rounded if distinct else exact)
 
 
-def targets(mtp: Spread, off: Spread, at: Sequence[float], rates: Rates, *, within_launch: bool) -> tuple[Target, ...]:
+def targets(
+    mtp: Spread, off: Spread, at: Sequence[float], assumptions: Assumptions, *, within_launch: bool
+) -> tuple[Target, ...]:
     """Both arms at each interactivity."""
     places = np.array(at, float)
     errors = [arm.errors(_inside(arm.curve, places)) for arm in (mtp, off)]
-    readings = [_readings(arm.curve, places, of_arm[Y], rates) for arm, of_arm in zip((mtp, off), errors, strict=True)]
+    readings = [
+        _readings(arm.curve, places, of_arm[Y], assumptions) for arm, of_arm in zip((mtp, off), errors, strict=True)
+    ]
     found = []
     for i, place in enumerate(at):
         of_mtp, of_off = readings[0][i], readings[1][i]
@@ -144,19 +148,19 @@ def _one_scope(mtp: Curve, off: Curve) -> bool:
 
 
 def same_concurrency(
-    pair: Pair, rates: Rates, *, within_launch: bool, recorded: LaunchSpread | None = None
+    pair: Pair, assumptions: Assumptions, *, within_launch: bool, recorded: LaunchSpread | None = None
 ) -> tuple[SameConcurrency, ...]:
     """Both arms at every load that both measured; for a pair of one topology."""
     off = {level.load: level for level in pair.off.levels}
     shared = [(level, off[level.load]) for level in pair.mtp.levels if level.load in off]
-    return tuple(_same_concurrency(mtp, other, rates, within_launch, recorded) for mtp, other in shared)
+    return tuple(_same_concurrency(mtp, other, assumptions, within_launch, recorded) for mtp, other in shared)
 
 
 def _same_concurrency(
-    mtp: Level, off: Level, rates: Rates, within_launch: bool, recorded: LaunchSpread | None
+    mtp: MeasuredLoad, off: MeasuredLoad, assumptions: Assumptions, within_launch: bool, recorded: LaunchSpread | None
 ) -> SameConcurrency:
     errors = [level_errors(level, recorded) for level in (mtp, off)]
-    readings = [_measured(level, error[Y], rates) for level, error in zip((mtp, off), errors, strict=True)]
+    readings = [_measured(level, error[Y], assumptions) for level, error in zip((mtp, off), errors, strict=True)]
 
     def of(name: str) -> Ratio | None:
         return _ratio(readings[0], readings[1], name, (errors[0][name], errors[1][name]), 0.0, within_launch)
@@ -197,7 +201,7 @@ def _inside(curve: Curve, at: Float) -> Float:
     return np.clip(at, low, high)
 
 
-def _readings(curve: Curve, at: Float, errors: Sequence[Error | None], rates: Rates) -> list[Reading]:
+def _readings(curve: Curve, at: Float, errors: Sequence[Error | None], assumptions: Assumptions) -> list[Reading]:
     inside = _inside(curve, at)
     columns = {name: np.exp(logs) for name, logs in curve.logs(curve.where(inside)).items()}
     return [
@@ -205,7 +209,7 @@ def _readings(curve: Curve, at: Float, errors: Sequence[Error | None], rates: Ra
             {name: float(values[i]) for name, values in columns.items()},
             interactivity=float(inside[i]),
             error=errors[i],
-            rates=rates,
+            assumptions=assumptions,
             gpus=tuple(sorted({curve.knots[knot].topology.gpus for knot in curve.around(float(inside[i]))})),
             clamped=bool(inside[i] != at[i]),
         )
@@ -213,16 +217,14 @@ def _readings(curve: Curve, at: Float, errors: Sequence[Error | None], rates: Ra
     ]
 
 
-def _measured(level: Level, error: Error | None, rates: Rates) -> Reading:
+def _measured(level: MeasuredLoad, error: Error | None, assumptions: Assumptions) -> Reading:
     """A level as it was measured."""
     columns = {name: level.mean(name) for name in COLUMNS}
-    interactivity = level.mean(X)
-    assert interactivity is not None  # rows without it are not usable
     return _reading(
         {"concurrency": float(level.concurrency), **columns},
-        interactivity=interactivity,
+        interactivity=level.required(X),
         error=error,
-        rates=rates,
+        assumptions=assumptions,
         gpus=(level.topology.gpus,),
     )
 
@@ -232,7 +234,7 @@ def _reading(
     *,
     interactivity: float,
     error: Error | None,
-    rates: Rates,
+    assumptions: Assumptions,
     gpus: tuple[int, ...],
     clamped: bool = False,
 ) -> Reading:
@@ -245,9 +247,9 @@ def _reading(
         half_width=error.half_width if error else None,
         output_tok_s_gpu=columns.get(OUTPUT),
         input_tok_s_gpu=columns.get("input_tok_s_gpu"),
-        cost_per_mtok=rates.cost_per_mtok(total),
-        cost_per_mtok_output=rates.cost_per_mtok(columns.get(OUTPUT)),
-        tok_s_mw_provisioned=rates.tok_s_mw(total),
+        cost_per_mtok=assumptions.cost_per_mtok(total),
+        cost_per_mtok_output=assumptions.cost_per_mtok(columns.get(OUTPUT)),
+        tok_s_mw_provisioned=assumptions.tok_s_mw(total),
         concurrency=concurrency,
         ttft_s=columns.get("ttft_s"),
         acceptance_length=columns.get("acceptance_length"),

@@ -217,19 +217,11 @@ def compare(
     ] = None,
 ) -> None:
     """Compare MTP with Off, at equal concurrency and at matched interactivity."""
-    from analysis.answer import compare_text
+    from analysis.compare import parse_options
+    from analysis.outputs import compare_text
 
-    text, compared = compare_text(
-        paths,
-        at=at,
-        pair=pair,
-        view=view,
-        prices=prices,
-        force=force,
-        spread_from=spread_from,
-        published=as_published,
-        output_format=output_format.value,
-    )
+    options = parse_options(at=at, pair=pair, view=view, prices=prices, force=force, spread_from=spread_from)
+    text, compared = compare_text(paths, options, as_published=as_published, output_format=output_format.value)
     print(text, end="")
     if not compared:
         raise PointsInvalid("nothing here can be compared: the reasons stand above")
@@ -250,20 +242,11 @@ def report(
     force: Force = False,
 ) -> None:
     """Write a comparison as one HTML page that opens from disk, without a network."""
-    from analysis.answer import write_page
+    from analysis.compare import parse_options
+    from analysis.outputs import write_page
 
-    written, compared = write_page(
-        paths,
-        output,
-        png=png,
-        svg=svg,
-        at=at,
-        pair=pair,
-        view=view,
-        prices=prices,
-        force=force,
-        published=as_published,
-    )
+    options = parse_options(at=at, pair=pair, view=view, prices=prices, force=force)
+    written, compared = write_page(paths, output, options, png=png, svg=svg, as_published=as_published)
     print("written: " + ", ".join(map(str, written)))
     if not compared:
         raise PointsInvalid(f"nothing here can be compared: the reasons stand in {output}")
@@ -307,7 +290,7 @@ def _with_uvloop(job: Coroutine[Any, Any, T]) -> T:
 
 
 def _show(folder: Path) -> None:
-    from analysis.answer import leave_comparison
+    from analysis.outputs import leave_comparison
 
     text, written = leave_comparison(folder)
     print(text)

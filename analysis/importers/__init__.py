@@ -12,21 +12,21 @@ from typing import Any
 
 import msgspec
 
-from analysis.importers import bench, inferencex, ours
+from analysis.importers import bench, inferencex, mtpbench
 from analysis.importers.fields import UnusableRow, clean_text
 from analysis.importers.lines import newest_runs
 from analysis.importers.read import Record, read_records
 from analysis.importers.report import Imported, ImportReport, Unusable, reasons
-from analysis.importers.row import Row
+from analysis.importers.row import FlatRow
 from harness.errors import ResultsError, UserError
 from harness.rundir import SweepDir
 from harness.whole import atomic
 
 __all__ = [
     "FORMATS",
+    "FlatRow",
     "ImportReport",
     "Imported",
-    "Row",
     "Unusable",
     "facts_of",
     "import_files",
@@ -47,12 +47,12 @@ class Format:
 
     name: str
     matches: Callable[[Mapping[str, Any]], bool]
-    row: Callable[[Mapping[str, Any]], Row]
+    row: Callable[[Mapping[str, Any]], FlatRow]
     lacks_facts: bool = False
 
 
 FORMATS = (
-    Format("our own points.jsonl", ours.matches, ours.row),
+    Format("our own points.jsonl", mtpbench.matches, mtpbench.row),
     Format("InferenceX artifact, API answer, CSV or parquet", inferencex.matches, inferencex.row),
     Format("vllm bench serve", bench.is_vllm, bench.vllm_row, lacks_facts=True),
     Format("sglang.bench_serving", bench.is_sglang, bench.sglang_row, lacks_facts=True),
@@ -65,7 +65,7 @@ def read_files(files: Iterable[Path], facts: Mapping[str, str] | None = None) ->
     A file that can't be read is one Unusable. `facts` is what files of some formats don't say, by our column names:
     gpu, gpus, precision, draft_tokens, ...
     """
-    rows: list[Row] = []
+    rows: list[FlatRow] = []
     unusable: list[Unusable] = []
     for file in files:
         try:
@@ -119,7 +119,7 @@ def facts_of(words: Iterable[str]) -> dict[str, str]:
     return facts
 
 
-def _row(record: Record, facts: Mapping[str, str]) -> Row | str:
+def _row(record: Record, facts: Mapping[str, str]) -> FlatRow | str:
     """The row, or the reason why there is none."""
     if record.fault:
         return record.fault
@@ -132,7 +132,7 @@ def _row(record: Record, facts: Mapping[str, str]) -> Row | str:
     return f"no format that import knows ({', '.join(known.name for known in FORMATS)})"
 
 
-def _placed(row: Row, file: Path, record: Record) -> Row:
+def _placed(row: FlatRow, file: Path, record: Record) -> FlatRow:
     """The row, saying what file it came from; one of ours keeps what it said already."""
     for name, value in (("sweep", file.stem), ("source", f"{file.name} {record.place}")):
         if row.get(name) is None:

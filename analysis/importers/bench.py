@@ -7,11 +7,10 @@ server it measured: all are taken for one start, unless each start is given a nu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from analysis.importers.fields import Fields, UnusableRow
-from analysis.importers.row import Row, clean_model, new_row
+from analysis.importers.row import FlatRow, ImportedLoad, System, clean_model, new_row
 
 VLLM, SGLANG = "vllm-bench", "sglang-bench"
 ORIGINS = frozenset((VLLM, SGLANG))
@@ -48,7 +47,7 @@ def is_sglang(record: Mapping[str, Any]) -> bool:
     return {"max_concurrency", "output_throughput", "median_e2e_latency_ms"} <= record.keys()
 
 
-def vllm_row(record: Mapping[str, Any]) -> Row:
+def vllm_row(record: Mapping[str, Any]) -> FlatRow:
     """A result of `vllm bench serve` as a row.
 
     Raises:
@@ -63,23 +62,23 @@ def vllm_row(record: Mapping[str, Any]) -> Row:
         # A server without speculation exposes no such counters, and neither does one that the client could not ask.
         draft_tokens, warnings = 0, ["arm_assumed"]
     gpus, tp, pp, dp = _gpus(fields)
-    deployment = Deployment(
+    model = fields.needed_text("model", "model_id")
+    _require_users_held(fields)
+    system = System(
         origin=VLLM,
+        model=clean_model(model),
+        gpu=_needed(fields.text("gpu"), "gpu", "h200").lower(),
+        gpus=gpus,
+        precision=_needed(fields.text("precision"), "precision", "fp8").lower(),
         engine=fields.text("engine") or "vllm",
         engine_version=fields.text("engine_version"),
-        model=fields.needed_text("model", "model_id"),
         draft_tokens=draft_tokens,
-        tp=tp,
-        pp=pp,
-        dp=dp,
-        gpus=gpus,
-        precision=fields.text("precision"),
-        acceptance_length=fields.number("spec_decode_acceptance_length"),
+        topology=_columns(fields, tp, pp, dp),
     )
-    return _row(fields, deployment, _vllm_date(fields), warnings)
+    return _row(fields, system, fields.number("spec_decode_acceptance_length"), _vllm_date(fields), warnings)
 
 
-def sglang_row(record: Mapping[str, Any]) -> Row:
+def sglang_row(record: Mapping[str, Any]) -> FlatRow:
     """A line of `sglang.bench_serving` as a row.
 
     Raises:
@@ -96,69 +95,48 @@ def sglang_row(record: Mapping[str, Any]) -> Row:
         draft_tokens, warnings = 0, [] if server else ["arm_assumed"]
     inside = bool(fields.flag("enable_dp_attention"))  # then the dp ranks lie inside the tp group
     gpus, tp, pp, dp = _gpus(fields, dp_inside=inside)
-    deployment = Deployment(
+    model = fields.needed_text("model", "model_path", "served_model_name")
+    _require_users_held(fields)
+    system = System(
         origin=SGLANG,
+        model=clean_model(model),
+        gpu=_needed(fields.text("gpu"), "gpu", "h200").lower(),
+        gpus=gpus,
+        precision=_needed(fields.text("precision", "quantization"), "precision", "fp8").lower(),
         engine="sglang",
         engine_version=fields.text("engine_version", "version"),
-        model=fields.needed_text("model", "model_path", "served_model_name"),
         draft_tokens=draft_tokens,
-        tp=tp,
-        pp=pp,
-        dp=dp,
-        dp_attention=inside,
-        gpus=gpus,
-        precision=fields.text("precision", "quantization"),
-        acceptance_length=acceptance_length,
+        topology=_columns(fields, tp, pp, dp, dp_attention=inside),
     )
-    return _row(fields, deployment, None, warnings)
+    return _row(fields, system, acceptance_length, None, warnings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """The server, as far as the file or the user says."""
+def _require_users_held(fields: Fields) -> None:
+    """Do nothing where the client held a number of users in flight.
 
-    origin: str
-    engine: str
-    engine_version: str | None
-    model: str
-    draft_tokens: int
-    tp: int
-    pp: int = 1
-    dp: int = 1
-    dp_attention: bool = False
-    gpus: int
-    precision: str | None
-    acceptance_length: float | None
-
-
-def _row(fields: Fields, server: Deployment, started: str | None, warnings: list[str]) -> Row:
+    Raises:
+        UnusableRow: arrivals set the load, or the file tells no number.
+    """
     rate = fields.text("request_rate")
     if rate not in (None, "inf", "Infinity"):
         raise UnusableRow(f"request_rate is {rate}: the load was set by arrivals, not by users in flight")
     if fields.text("max_concurrency") is None:
         raise UnusableRow("max_concurrency is missing: without it no number of users was held")
-    return new_row(
-        origin=server.origin,
-        model=clean_model(server.model),
-        gpu=_needed(fields.text("gpu"), "gpu", "h200").lower(),
-        gpus=server.gpus,
-        precision=_needed(server.precision, "precision", "fp8").lower(),
-        engine=server.engine,
-        engine_version=server.engine_version,
-        draft_tokens=server.draft_tokens,
+
+
+def _row(
+    fields: Fields, system: System, acceptance_length: float | None, started: str | None, warnings: list[str]
+) -> FlatRow:
+    load = ImportedLoad(
         isl=fields.count("isl") or _mean_length(fields, "total_input_tokens"),
         osl=fields.count("osl") or _mean_length(fields, "total_output_tokens"),
         concurrency=fields.positive_count("max_concurrency"),
+    )
+    return new_row(
+        system,
+        load,
+        _metrics(fields, system.gpus, acceptance_length),
         started=started,
-        topology={
-            "tp": server.tp,
-            "pp": server.pp,
-            "ep": fields.count("ep", "ep_size") or 1,
-            "dp": server.dp,
-            "dp_attention": server.dp_attention,
-            "disagg": False,
-        },
-        metrics=_metrics(fields, server),
         invalid=_verdicts(fields),
         warnings=warnings,
         extra={
@@ -169,9 +147,9 @@ def _row(fields: Fields, server: Deployment, started: str | None, warnings: list
     )
 
 
-def _metrics(fields: Fields, server: Deployment) -> dict[str, float | None]:
+def _metrics(fields: Fields, gpus: int, acceptance_length: float | None) -> dict[str, float | None]:
     seconds = fields.positive("duration")
-    per_gpu_s = seconds * server.gpus
+    per_gpu_s = seconds * gpus
     tpot_ms = fields.positive("median_tpot_ms")
     slow_tail_ms = fields.number("p90_tpot_ms")
     return {
@@ -180,7 +158,7 @@ def _metrics(fields: Fields, server: Deployment) -> dict[str, float | None]:
         "total_tok_s_gpu": (fields.positive("total_input_tokens") + fields.positive("total_output_tokens")) / per_gpu_s,
         "output_tok_s_gpu": fields.positive("total_output_tokens") / per_gpu_s,
         "input_tok_s_gpu": fields.positive("total_input_tokens") / per_gpu_s,
-        "acceptance_length": server.acceptance_length,
+        "acceptance_length": acceptance_length,
         **_seconds(fields, "ttft_s", "ttft"),
         **_seconds(fields, "tpot_s", "tpot"),
         **_seconds(fields, "e2e_s", "e2el", "e2e_latency"),
@@ -228,6 +206,12 @@ def _gpus(fields: Fields, *, dp_inside: bool = False) -> tuple[int, int, int, in
     if gpus and gpus != tp * pp * dp:
         raise UnusableRow(f"gpus is {gpus}, but tp {tp} x pp {pp} x dp {dp} make {tp * pp * dp}: one of them is wrong")
     return tp * pp * dp, tp, pp, dp
+
+
+def _columns(fields: Fields, tp: int, pp: int, dp: int, *, dp_attention: bool = False) -> Mapping[str, object]:
+    """The row's columns for how the GPUs are used."""
+    ep = fields.count("ep", "ep_size") or 1
+    return {"tp": tp, "pp": pp, "ep": ep, "dp": dp, "dp_attention": dp_attention, "disagg": False}
 
 
 def _needed(text: str | None, name: str, example: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.importers.fields import Fields, UnusableRow
-from analysis.importers.row import Row, clean_model, new_row
+from analysis.importers.row import PREFILL_PARTS, FlatRow, ImportedLoad, System, clean_model, new_row
 
 ORIGIN = "inferencex"
 ENGINES = {
@@ -42,7 +42,7 @@ def matches(record: Mapping[str, Any]) -> bool:
     return (flat or nested) and ("hw" in record or "hardware" in record)
 
 
-def row(record: Mapping[str, Any]) -> Row:
+def row(record: Mapping[str, Any]) -> FlatRow:
     """The record as a row.
 
     Raises:
@@ -56,7 +56,7 @@ def row(record: Mapping[str, Any]) -> Row:
     metrics = _metrics(fields, topology)
     image = fields.text("image")
     date = _date(fields)
-    return new_row(
+    system = System(
         origin=ORIGIN,
         model=model,
         gpu=_gpu(fields.needed_text("hardware", "hw", "hw_raw")),
@@ -65,12 +65,13 @@ def row(record: Mapping[str, Any]) -> Row:
         engine=ENGINES.get(engine, engine),
         engine_version=image.rpartition(":")[2] if image and ":" in image else None,
         draft_tokens=_draft_tokens(fields),
-        isl=_length(fields, "isl"),
-        osl=_length(fields, "osl"),
-        concurrency=fields.positive_count("conc"),
-        started=None if date is None else f"{date}T00:00:00Z",
         topology=topology.columns,
-        metrics=metrics,
+    )
+    return new_row(
+        system,
+        ImportedLoad(isl=_length(fields, "isl"), osl=_length(fields, "osl"), concurrency=fields.positive_count("conc")),
+        metrics,
+        started=None if date is None else f"{date}T00:00:00Z",
         warnings=_doubts(metrics),
         extra={"date": date, "run": _run(fields), "image": image, "itl_over_tpot": _itl_over_tpot(fields)},
     )
@@ -97,35 +98,33 @@ class Topology:
 def _topology(fields: Fields) -> Topology:
     if fields.flag("disagg"):
         return _disaggregated(fields)
-    tp = fields.positive_count("decode_tp", "tp")
-    pp = fields.count("decode_pp", "pp") or 1
-    ep = fields.count("decode_ep", "ep") or 1
+    common = _common_columns(fields)
     # num_prefill_gpu and num_decode_gpu hold tp * ep here; experts lie inside the tp group and add no GPU.
-    columns = {
-        "tp": tp,
-        "pp": pp,
-        "ep": ep,
-        "dp_attention": bool(fields.flag("decode_dp_attention", "dp_attention")),
-        "disagg": False,
-    }
-    return Topology(0, fields.count("num_gpus") or tp * pp, columns)
+    gpus = fields.count("num_gpus") or common["tp"] * common["pp"]
+    return Topology(0, gpus, {**common, "disagg": False})
 
 
 def _disaggregated(fields: Fields) -> Topology:
     prefill, decode = _split_gpus(fields)
-    columns: dict[str, object] = {
+    columns = {
+        **_common_columns(fields),
+        "disagg": True,
+        "prefill_gpus": prefill,
+        "decode_gpus": decode,
+        **{name: fields.count(name) for name, _ in PREFILL_PARTS},
+        "prefill_dp_attention": fields.flag("prefill_dp_attention"),
+    }
+    return Topology(prefill, decode, columns)
+
+
+def _common_columns(fields: Fields) -> dict[str, int]:
+    """What an aggregated server has, and the decoding half of a disaggregated one."""
+    return {
         "tp": fields.positive_count("decode_tp", "tp"),
         "pp": fields.count("decode_pp", "pp") or 1,
         "ep": fields.count("decode_ep", "ep") or 1,
         "dp_attention": bool(fields.flag("decode_dp_attention", "dp_attention")),
-        "disagg": True,
-        "prefill_gpus": prefill,
-        "decode_gpus": decode,
     }
-    for name in ("prefill_tp", "prefill_ep", "prefill_num_workers", "decode_num_workers"):
-        columns[name] = fields.count(name)
-    columns["prefill_dp_attention"] = fields.flag("prefill_dp_attention")
-    return Topology(prefill, decode, columns)
 
 
 def _split_gpus(fields: Fields) -> tuple[int, int]:

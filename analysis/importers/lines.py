@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from analysis.importers.inferencex import ORIGIN
-from analysis.importers.row import Row
+from analysis.importers.row import FlatRow, invalid_codes
 
 SUPERSEDED, DUPLICATE = "superseded", "duplicate"
 
 Age: TypeAlias = tuple[str, int, int]
 
 
-def newest_runs(rows: Iterable[Row]) -> list[Row]:
+def newest_runs(rows: Iterable[FlatRow]) -> list[FlatRow]:
     """The rows, those of older runs marked `superseded`, exact repetitions `duplicate`.
 
     Several differing rows of one concurrency in one run are launches of it. Rows of other origins pass unchanged;
@@ -32,7 +32,7 @@ def newest_runs(rows: Iterable[Row]) -> list[Row]:
     return _launches(standing)
 
 
-def _judged(row: Row, newest: dict[object, Age]) -> Row:
+def _judged(row: FlatRow, newest: dict[object, Age]) -> FlatRow:
     if row.get("origin") != ORIGIN or _age(row) == newest[row["run_key"]]:
         return row
     date, run, attempt = newest[row["run_key"]]
@@ -40,11 +40,11 @@ def _judged(row: Row, newest: dict[object, Age]) -> Row:
     return _marked(row, SUPERSEDED) | {"superseded_by": by}
 
 
-def _launches(rows: Sequence[Row]) -> list[Row]:
-    seen: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+def _launches(rows: Sequence[FlatRow]) -> list[FlatRow]:
+    seen: dict[tuple[object, ...], list[FlatRow]] = defaultdict(list)
 
-    def placed(row: Row) -> Row:
-        if row.get("origin") != ORIGIN or SUPERSEDED in _codes(row):
+    def placed(row: FlatRow) -> FlatRow:
+        if row.get("origin") != ORIGIN or SUPERSEDED in invalid_codes(row):
             return row
         earlier = seen[row["run_key"], row["concurrency"]]
         if any(_same_measurement(row, other) for other in earlier):
@@ -55,11 +55,11 @@ def _launches(rows: Sequence[Row]) -> list[Row]:
     return [placed(row) for row in rows]
 
 
-def _same_measurement(one: Row, other: Row) -> bool:
+def _same_measurement(one: FlatRow, other: FlatRow) -> bool:
     return all(one.get(name) == other.get(name) for name in ("interactivity", "total_tok_s_gpu"))
 
 
-def _age(row: Row) -> Age:
+def _age(row: FlatRow) -> Age:
     """Sorts runs by time: date, then the run's number and attempt; what is not known is oldest."""
     run, _, attempt = str(row.get("run") or "").partition("/")
     return str(row.get("date") or ""), _number(run), _number(attempt)
@@ -69,11 +69,6 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 20 else -1
 
 
-def _marked(row: Row, code: str) -> Row:
-    codes = _codes(row)
+def _marked(row: FlatRow, code: str) -> FlatRow:
+    codes = invalid_codes(row)
     return row if code in codes else row | {"invalid": [*codes, code]}
-
-
-def _codes(row: Row) -> list[str]:
-    codes = row.get("invalid")
-    return [str(code) for code in codes] if isinstance(codes, list) else []

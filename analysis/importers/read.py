@@ -1,6 +1,6 @@
 """A file's bytes -> records: JSON, JSON lines, CSV or parquet, told apart by content, never by name.
 
-Knows containers only; what a record means is for `formats`.
+Knows containers only; what a record means is for the module of each origin (bench, inferencex, mtpbench).
 """
 
 import csv

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.importers.row import Row
+from analysis.importers.row import FlatRow, invalid_codes
 
 REASONS = {
     "superseded": "an older run of a line that has a newer one",
@@ -38,11 +38,11 @@ class Imported:
         unusable: what could not be made into a row.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[FlatRow, ...]
     unusable: tuple[Unusable, ...]
 
     @property
-    def usable(self) -> tuple[Row, ...]:
+    def usable(self) -> tuple[FlatRow, ...]:
         """Rows that take part."""
         return tuple(row for row in self.rows if not row.get("invalid"))
 
@@ -71,12 +71,12 @@ def reasons(imported: Imported) -> list[str]:
     for fault in imported.unusable:
         places[fault.reason].append(f"{fault.file} {fault.place}" if fault.place else fault.file)
     for row in imported.rows:
-        for code in _codes(row):
+        for code in invalid_codes(row):
             places[REASONS.get(code, code)].append(str(row.get("source", row["run_key"])))
     return [f"  not used: {len(found)} x {reason}: {_listed(found)}" for reason, found in places.items()]
 
 
-def pairs(rows: tuple[Row, ...]) -> list[str]:
+def pairs(rows: tuple[FlatRow, ...]) -> list[str]:
     """One line for every model, GPU, precision and pair of lengths, with the number of rows of each arm."""
     counts: dict[tuple[object, ...], Counter[str]] = defaultdict(Counter)
     for row in rows:
@@ -88,11 +88,6 @@ def pairs(rows: tuple[Row, ...]) -> list[str]:
             counts.items(), key=lambda item: tuple(map(str, item[0]))
         )
     ]
-
-
-def _codes(row: Row) -> list[str]:
-    codes = row.get("invalid")
-    return [str(code) for code in codes] if isinstance(codes, list) else []
 
 
 def _listed(places: list[str]) -> str:

@@ -6,15 +6,24 @@ and imported ones never share a curve.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from harness.records import SCHEMA
 
-Row: TypeAlias = dict[str, object]
+FlatRow: TypeAlias = dict[str, object]
 """A flat object of points.jsonl."""
 
 STAMP = "imported"
+
+PREFILL_PARTS = (
+    ("prefill_tp", "ptp"),
+    ("prefill_ep", "pep"),
+    ("prefill_num_workers", "pw"),
+    ("decode_num_workers", "dw"),
+)
+"""Columns of a disaggregated deployment, and what each is called where the deployment is named."""
 
 WHOLE_RUN = ("tpot_s", "interactivity", "output_tok_s_gpu", "total_tok_s_gpu")
 """Metrics that all of these tools define as InferenceX does: TPOT over osl - 1, rates over the whole run."""
@@ -44,76 +53,123 @@ def clean_model(name: str) -> str:
     return MODELS.get(short, short)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """The deployment that was measured, as far as its file or the user says.
+
+    Attributes:
+        origin: whose definitions the numbers follow.
+        draft_tokens: 0 is Off; None is MTP of a length that the origin does not say.
+        topology: the row's columns for it: tp, pp, ep, dp_attention and disagg, and both halves of a disaggregated one.
+    """
+
+    origin: str
+    model: str
+    gpu: str
+    gpus: int
+    precision: str
+    engine: str
+    engine_version: str | None
+    draft_tokens: int | None
+    topology: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedLoad:
+    """What the deployment was given: mean lengths of a request in tokens, and users in flight."""
+
+    isl: int
+    osl: int
+    concurrency: int
+
+
 def new_row(
-    *,
-    origin: str,
-    model: str,
-    gpu: str,
-    gpus: int,
-    precision: str,
-    engine: str,
-    engine_version: str | None,
-    draft_tokens: int | None,
-    isl: int,
-    osl: int,
-    concurrency: int,
-    started: str | None,
-    topology: Mapping[str, object],
+    system: System,
+    load: ImportedLoad,
     metrics: Mapping[str, float | None],
+    *,
+    started: str | None = None,
     invalid: Iterable[str] = (),
     warnings: Iterable[str] = (),
     extra: Mapping[str, object] | None = None,
-) -> Row:
-    """A row from its parts.
-
-    `origin` says whose definitions the numbers follow. `draft_tokens` 0 is Off, None is MTP of a length that the origin
-    does not say. `topology` holds tp, pp, ep, dp_attention and disagg, and both halves of a disaggregated deployment;
-    `extra` is what the origin knows beyond our columns.
-    """
-    arm = "off" if draft_tokens == 0 else "mtp"
-    line = [model, precision, f"{gpu}x{gpus}", engine, _layout(topology), f"{isl}-{osl}"]
+) -> FlatRow:
+    """A row from its parts; `extra` is what the origin knows beyond our columns."""
+    topology = system.topology
     return {
-        "schema": SCHEMA,
-        "sweep": None,
-        "run_key": "-".join([*line, arm]),
-        "pair_key": "-".join(line),
-        "origin": origin,
-        "workload": lengths(isl, osl),
-        "model": model,
-        "gpu": gpu,
-        "gpus": gpus,
-        "precision": precision,
-        "engine": engine,
-        "engine_version": engine_version,
-        "tp": topology["tp"],
-        "pp": topology["pp"],
-        "ep": topology["ep"],
-        "dp": topology.get("dp", 1),
-        "draft_tokens": draft_tokens,
-        "arm": arm,
-        "isl": isl,
-        "osl": osl,
-        "concurrency": concurrency,
-        "launch": 0,
-        "attempt": 1,
-        "node": None,
+        **_identity(system, load),
+        **_fixed(),
         "started": started,
-        "emulated": False,
-        "forced_acceptance_length": None,
-        "prompt_hash": None,
-        "demo": False,
-        "stamps": [STAMP],
         "invalid": list(invalid),
         "warnings": list(warnings),
         **{name: value for name, value in topology.items() if name not in {"tp", "pp", "ep", "dp"}},
         **(extra or {}),
         **metrics,
-        **{f"inferencex_{name}": metrics.get(name) for name in WHOLE_RUN},
+        **_inferencex(metrics),
     }
 
 
+def _identity(system: System, load: ImportedLoad) -> FlatRow:
+    """Which point of which server it is."""
+    arm = "off" if system.draft_tokens == 0 else "mtp"
+    topology = system.topology
+    gpus, layout = f"{system.gpu}x{system.gpus}", _layout(topology)
+    pair_key = f"{system.model}-{system.precision}-{gpus}-{system.engine}-{layout}-{load.isl}-{load.osl}"
+    return {
+        "schema": SCHEMA,
+        "sweep": None,
+        "run_key": f"{pair_key}-{arm}",
+        "pair_key": pair_key,
+        "origin": system.origin,
+        "workload": lengths(load.isl, load.osl),
+        "model": system.model,
+        "gpu": system.gpu,
+        "gpus": system.gpus,
+        "precision": system.precision,
+        "engine": system.engine,
+        "engine_version": system.engine_version,
+        "tp": topology["tp"],
+        "pp": topology["pp"],
+        "ep": topology["ep"],
+        "dp": topology.get("dp", 1),
+        "draft_tokens": system.draft_tokens,
+        "arm": arm,
+        "isl": load.isl,
+        "osl": load.osl,
+        "concurrency": load.concurrency,
+    }
+
+
+def _fixed() -> FlatRow:
+    """Columns of our own rows that no other tool tells, in the order of the file."""
+    return {
+        "launch": 0,
+        "attempt": 1,
+        "node": None,
+        "started": None,
+        "emulated": False,
+        "forced_acceptance_length": None,
+        "prompt_hash": None,
+        "demo": False,
+        "stamps": [STAMP],
+    }
+
+
+def _inferencex(metrics: Mapping[str, float | None]) -> FlatRow:
+    """The metrics that InferenceX defines too, under the names that our own rows have for its definitions."""
+    return {f"inferencex_{name}": metrics.get(name) for name in WHOLE_RUN}
+
+
+def invalid_codes(row: FlatRow) -> list[str]:
+    """Why the row takes no part, as codes; empty for one that does."""
+    codes = row.get("invalid")
+    return [str(code) for code in codes] if isinstance(codes, list) else []
+
+
 def _layout(topology: Mapping[str, object]) -> str:
-    """`tp8`, `tp8ep8dpa`, `16p8d-tp8dpa`: what distinguishes two deployments on as many GPUs."""
+    """`tp8`, `tp8ep8dpa`, `16p8d-tp8dpa`: what distinguishes two deployments on as many GPUs.
+
+    Run keys of imported rows are made of it, so it keeps its form; `Topology.label` is the one for people.
+    """
     text = f"tp{topology['tp']}"
     for name in ("pp", "ep", "dp"):
         if topology.get(name, 1) != 1:
@@ -121,8 +177,7 @@ def _layout(topology: Mapping[str, object]) -> str:
     text += "dpa" if topology.get("dp_attention") else ""
     if not topology.get("disagg"):
         return text
-    halves = (("prefill_tp", "ptp"), ("prefill_ep", "pep"), ("prefill_num_workers", "pw"), ("decode_num_workers", "dw"))
-    parts = [f"{short}{topology[name]}" for name, short in halves if topology.get(name) is not None]
+    parts = [f"{short}{topology[name]}" for name, short in PREFILL_PARTS if topology.get(name) is not None]
     parts += ["pdpa"] if topology.get("prefill_dp_attention") else []
     return "-".join([f"{topology['prefill_gpus']}p{topology['decode_gpus']}d", text, *parts])
 

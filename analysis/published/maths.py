@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.assumptions import Assumptions
 from analysis.importers.row import lengths
-from analysis.rates import Rates
 from harness.front import front, hermite, slopes
 
 Float: TypeAlias = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Page:
 
     Attributes:
         band: the interactivities that the page prints, tok/s/user.
-        rates: the constants used.
+        assumptions: the constants used.
         engines: all that are pooled here.
         mtp_cloud, off_cloud: the arms' points; None for an arm that has no rows.
     """
@@ -61,7 +61,7 @@ class Page:
     osl: int
     band: tuple[int, int]
     targets: tuple[Target, ...]
-    rates: Rates
+    assumptions: Assumptions
     engines: tuple[str, ...]
     mtp_cloud: "Cloud | None" = field(compare=False)
     off_cloud: "Cloud | None" = field(compare=False)
@@ -84,20 +84,20 @@ class Page:
 
 def pages_of(
     rows: Iterable[Row],
-    rates_of: Callable[[str], Rates],
+    assumptions_of: Callable[[str], Assumptions],
     *,
     at: Sequence[float] | None = None,
 ) -> tuple[Page, ...]:
     """A page for every model, GPU, precision and pair of lengths that valid rows are of, sorted by these.
 
-    `rates_of` gives a GPU's price and power by its name. `at` replaces the three targets and is moved into the band, as
-    the page does it.
+    `assumptions_of` gives a GPU's price and power by its name. `at` replaces the three targets and is moved into the
+    band, as the page does it.
     """
     groups: dict[tuple[str, str, str, int, int], list[Row]] = defaultdict(list)
     for row in rows:
         if not row.get("invalid"):
             groups[_pair(row)].append(row)
-    return tuple(_page(key, group, rates_of(key[1]), at) for key, group in sorted(groups.items()))
+    return tuple(_page(key, group, assumptions_of(key[1]), at) for key, group in sorted(groups.items()))
 
 
 def key_of(model: str, gpu: str, precision: str, isl: int, osl: int) -> str:
@@ -151,9 +151,11 @@ def js_round(value: float) -> int:
     return whole + (value - whole >= 0.5)
 
 
-def _page(key: tuple[str, str, str, int, int], rows: list[Row], rates: Rates, at: Sequence[float] | None) -> Page:
+def _page(
+    key: tuple[str, str, str, int, int], rows: list[Row], assumptions: Assumptions, at: Sequence[float] | None
+) -> Page:
     sides = {arm: [row for row in rows if (row.get("draft_tokens") == 0) == (arm == "off")] for arm in ("mtp", "off")}
-    mtp, off = (_cloud(side, rates) if side else None for side in sides.values())
+    mtp, off = (_cloud(side, assumptions) if side else None for side in sides.values())
     lo, hi = _band([cloud for cloud in (mtp, off) if cloud])
     printed = (math.ceil(lo), math.floor(hi))
     targets = _targets(lo, hi) if at is None else _moved_into(printed, at)
@@ -161,14 +163,14 @@ def _page(key: tuple[str, str, str, int, int], rows: list[Row], rates: Rates, at
         *key,
         band=printed,
         targets=tuple(Target(t, mtp.at(t) if mtp else None, off.at(t) if off else None) for t in targets),
-        rates=rates,
+        assumptions=assumptions,
         engines=tuple(sorted({str(row.get("engine")) for row in rows})),
         mtp_cloud=mtp,
         off_cloud=off,
     )
 
 
-def _cloud(rows: list[Row], rates: Rates) -> Cloud:
+def _cloud(rows: list[Row], assumptions: Assumptions) -> Cloud:
     def column(name: str) -> Float:
         return np.array([row[name] for row in rows], float)
 
@@ -180,8 +182,8 @@ def _cloud(rows: list[Row], rates: Rates) -> Cloud:
         rows=rows,
         x=column("interactivity"),
         tok_s_gpu=throughput,
-        usd_per_mtok=of_throughput(rates.cost_per_mtok, rates.usd_per_gpu_hour),
-        tok_s_mw=of_throughput(rates.tok_s_mw, rates.all_in_kw),
+        usd_per_mtok=of_throughput(assumptions.cost_per_mtok, assumptions.usd_per_gpu_hour),
+        tok_s_mw=of_throughput(assumptions.tok_s_mw, assumptions.all_in_kw),
         concurrency=column("concurrency"),
     )
 

@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 import msgspec
 
+from analysis.assumptions import assumptions, parse_prices
 from analysis.facts import gpu_of
 from analysis.importers.report import REASONS
 from analysis.published.maths import Page, pages_of
 from analysis.published.pages import Agreement, Digits, Printed, PrintedTarget, Published, agreement, printed
-from analysis.rates import rates, wanted
 from analysis.rows import OLDER, Row, Table
 from analysis.tables.grid import escaped, grid
 from harness.errors import UserError
@@ -82,7 +82,7 @@ def as_published(
         published: tables that ship beside the rows.
         at: targets, moved into each page's band; None for the page's own three.
         pair: glob over a page's key.
-        prices: other constants than the pages', as `rates.wanted` reads them.
+        prices: other constants than the pages', as `assumptions.parse_prices` reads them.
         output_format: md, csv or json.
 
     Raises:
@@ -104,10 +104,10 @@ def recomputed(
     prices: str | None = None,
 ) -> tuple[list[Shown], Unused]:
     """The tables that `as_published` writes, and what took no part; arguments and errors as there."""
-    asked = wanted(prices)
+    asked = parse_prices(prices)
     want = replace(asked, day=asked.day or JULY_2026)
     rows = [row for row in table.rows if not _unlike_a_page(row)]
-    gpus = {row.gpu: rates(row.gpu, gpu_of(row), want) for row in rows}
+    gpus = {row.gpu: assumptions(row.gpu, gpu_of(row), want) for row in rows}
     pages = pages_of([row.cells for row in rows], gpus.__getitem__, at=at)
     comparable = at is None and prices is None
     shown = [s for s in _shown(pages, published, comparable) if fnmatch.fnmatch(s.printed.key, pair or "*")]
@@ -185,7 +185,7 @@ def about(shown: Shown) -> Iterable[str]:
         yield "band {}–{} tok/s/user".format(*shown.printed.band)  # noqa: RUF001
     if shown.page:
         yield f"{shown.page.mtp_rows} MTP and {shown.page.off_rows} Off points"
-        worth = shown.page.rates
+        worth = shown.page.assumptions
         usd, kw = worth.usd_per_gpu_hour, worth.all_in_kw
         yield f"pooled engines: {', '.join(shown.page.engines)}"
         yield f"no price: {worth.usd_from}" if usd is None else f"${usd:.2f}/GPU-hour ({worth.usd_from})"
@@ -254,7 +254,7 @@ def _json_page(shown: Shown) -> dict[str, object]:
         "key": shown.printed.key,
         "recomputed": shown.recomputed,
         "note": shown.note,
-        "rates": asdict(page.rates) if page else None,
+        "rates": asdict(page.assumptions) if page else None,
         "engines": page.engines if page else None,
         "mtp_rows": page.mtp_rows if page else None,
         "off_rows": page.off_rows if page else None,

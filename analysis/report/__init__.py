@@ -3,11 +3,11 @@
     metrics     which numbers can be drawn, from METRICS
     arms        one arm: curve, errors along it, points
     sources     command lines, provenance, points thrown out
-    ours        a Report as the page's data
+    comparisons a Report as the page's data
     dashboard   pages recomputed as the public dashboard did, likewise
     html        data and page/ -> one file
 
-`page/` holds markup, style and script, which read curves as `harness.front` and `analysis.contrast` do, to 1e-9. A page
+`page/` holds markup, style and script, which read curves as `harness.front` and `analysis.ratio` do, to 1e-9. A page
 computes nothing else that is not computed here: verdicts on the whole, sentences and warnings come as text.
 """
 
@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from analysis.assumptions import parse_prices
 from analysis.compare import Options, Report
 from analysis.plots import COLOURS
 from analysis.prose import paragraph
 from analysis.published import published_pages, recomputed, sentence
-from analysis.rates import wanted
-from analysis.report import dashboard, ours
+from analysis.report import comparisons, dashboard
 from analysis.report.html import document
-from analysis.report.metrics import AXES, drawn, label_of
-from analysis.rows import load
+from analysis.report.metrics import AXES, label_of, plotted_metrics
+from analysis.rows import load_table
 from harness.metrics import METRICS
 
 __all__ = ["page", "page_as_published"]
@@ -33,12 +33,12 @@ TITLE = "MTP against Off"
 
 def page(report: Report, prices: str | None = None) -> str:
     """The page of a report; `prices` as the report was made with."""
-    entries = ours.entries(report, wanted(prices))
+    entries = comparisons.entries(report, parse_prices(prices))
     data = {
         **_common(),
         "pairs": entries,
-        "choices": ours.choices(report),
-        "left_out": ours.left_out(report),
+        "choices": comparisons.choices(report),
+        "left_out": comparisons.left_out(report),
         "printed": [],
     }
     summary = [(found.pair.key, paragraph(found)) for found in report.comparisons]
@@ -48,7 +48,7 @@ def page(report: Report, prices: str | None = None) -> str:
 def page_as_published(paths: Sequence[Path], options: Options) -> tuple[str, bool]:
     """The page of what `compare --as-published` computes, and whether it shows anything."""
     shown, unused = recomputed(
-        load(paths), published_pages(paths), at=options.at, pair=options.pair, prices=options.prices
+        load_table(paths), published_pages(paths), at=options.at, pair=options.pair, prices=options.prices
     )
     entries = dashboard.entries(shown)
     data = {
@@ -68,7 +68,7 @@ def page_as_published(paths: Sequence[Path], options: Options) -> tuple[str, boo
 def _common() -> dict[str, object]:
     """What every page needs to know of metrics and colours."""
     return {
-        "metrics": [asdict(metric) for metric in drawn()],
+        "metrics": [asdict(metric) for metric in plotted_metrics()],
         "axes": [(name, label_of(name), METRICS[name].unit) for name in AXES],
         "colours": COLOURS,
     }

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from analysis.curve import Curve
-from analysis.pairs import Level, Side
-from analysis.recorded import SERIES
+from analysis.launch_spread import SERIES
+from analysis.pairs import MeasuredLoad, Side
 from analysis.report.metrics import columns
 from analysis.rows import OUTPUT, Row, Y
 from analysis.spread import Error, Spread, level_errors
@@ -47,7 +47,7 @@ def arm(side: Side, spread: Spread, places: Iterable[float]) -> Plain:
         "log_x": curve.log_x.tolist(),
         "columns": _columns(curve),
         "gpus": [level.topology.gpus for level in curve.knots],
-        "units": spread.resampled.worth if spread.drawn else None,
+        "units": spread.resampled.worth if spread.resampled_curves else None,
         "grid": _grid(spread, places),
         "points": _points(curve, several=len(side.topologies) > 1),
     }
@@ -77,7 +77,7 @@ def _columns(curve: Curve) -> dict[str, list[float]]:
 
 def _grid(spread: Spread, places: Iterable[float]) -> Mapping[str, Sequence[float | None]] | None:
     """Standard errors of ln throughput and of ln measured power along the curve; None where nothing tells them."""
-    if spread.drawn is None:
+    if spread.resampled_curves is None:
         return None
     low, high = spread.curve.span
     inside = [place for place in places if low <= place <= high]
@@ -103,7 +103,7 @@ def _points(curve: Curve, *, several: bool) -> list[Plain]:
     ]
 
 
-def _point(level: Level, *, several: bool) -> Plain:
+def _point(level: MeasuredLoad, *, several: bool) -> Plain:
     values = {name: level.mean(name) for name in columns()}
     return {
         "label": level.label if several else level.load.label,
@@ -120,14 +120,14 @@ def _point(level: Level, *, several: bool) -> Plain:
     }
 
 
-def _half_widths(level: Level) -> dict[str, float]:
+def _half_widths(level: MeasuredLoad) -> dict[str, float]:
     """Half of each column's 95 % interval, relative: over launches, or over the blocks of the only one."""
     errors = level_errors(level)
     found = {name: error.half_width for name in SERIES if (error := errors[name]) is not None}
     return found | {name: half for name in columns() if name not in SERIES and (half := _plain_half(level, name))}
 
 
-def _plain_half(level: Level, name: str) -> float | None:
+def _plain_half(level: MeasuredLoad, name: str) -> float | None:
     """The same for a number that is no series of blocks; None where nothing tells, or where it is not positive."""
     value = level.mean(name)
     if not value or value < 0:
@@ -139,7 +139,7 @@ def _plain_half(level: Level, name: str) -> float | None:
     return None if low is None or high is None else (high - low) / 2 / value
 
 
-def _positions(level: Level) -> list[float]:
+def _positions(level: MeasuredLoad) -> list[float]:
     """Share of the drafts accepted at each position, as far as all launches tell."""
     found: list[float] = []
     while (value := level.mean(f"acceptance_position_{len(found)}")) is not None:

@@ -83,10 +83,10 @@ def _entry(shown: Shown, page: Page) -> Plain:
             if cloud is not None
         },
         "rates": {
-            "usd": page.rates.usd_per_gpu_hour,
-            "usd_from": page.rates.usd_from,
-            "kw": page.rates.all_in_kw,
-            "kw_from": page.rates.kw_from,
+            "usd": page.assumptions.usd_per_gpu_hour,
+            "usd_from": page.assumptions.usd_from,
+            "kw": page.assumptions.all_in_kw,
+            "kw_from": page.assumptions.kw_from,
             "tier": None,
             "tiers": [],
         },

@@ -47,7 +47,7 @@ BESIDE = ("acceptance_length",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class PlottedMetric:
     """A number that the page can put on its upright axis.
 
     Attributes:
@@ -65,10 +65,10 @@ class Drawn:
     how: str
 
 
-def drawn() -> tuple[Drawn, ...]:
+def plotted_metrics() -> tuple[PlottedMetric, ...]:
     """Every metric that has one of the units in GROUPS and a direction, in the order of the groups."""
     found = [
-        Drawn(
+        PlottedMetric(
             name=name,
             label=label_of(name),
             unit=metric.unit,
@@ -101,4 +101,4 @@ def label_of(name: str) -> str:
 
 
 def _read() -> Iterator[str]:
-    return (metric.of for metric in drawn())
+    return (metric.of for metric in plotted_metrics())

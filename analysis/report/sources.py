@@ -17,7 +17,7 @@ from harness.checks import CHECKS
 from harness.errors import ResultsError
 
 LEFT_OUT = ("collected", "load_average")
-"""Of each start; they tell nothing that a reader would compare."""
+"""Provenance fields that are not shown: they differ between any two starts."""
 
 SHOWN_VALUES = 4
 """Values of one arm that stand side by side; the rest is counted."""

@@ -1,9 +1,10 @@
 """A Report as Markdown that a terminal shows well, as CSV, or as JSON: the same numbers, each with its stamps.
 
-    plain      Report -> plain data, the shape of the JSON
-    flat       Report -> rows of one wide table, the shape of the CSV
-    markdown   Report -> text
-    grid       cells -> an aligned Markdown table; escaping
+    as_json       Report -> plain data, the shape of the JSON
+    as_csv        Report -> rows of one wide table, the shape of the CSV
+    as_markdown   Report -> text
+    power         measured power, as heads and rows of the Markdown's tables
+    grid          cells -> an aligned Markdown table; escaping
 
 Computes nothing.
 """
@@ -11,10 +12,14 @@ Computes nothing.
 from collections.abc import Callable, Mapping
 
 from analysis.compare import Report
-from analysis.tables import flat, markdown, plain
+from analysis.tables import as_csv, as_json, as_markdown
 from harness.errors import UserError
 
-FORMATS: Mapping[str, Callable[[Report], str]] = {"md": markdown.text, "csv": flat.text, "json": plain.text}
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "md": as_markdown.render,
+    "csv": as_csv.render,
+    "json": as_json.render,
+}
 
 
 def render(report: Report, output_format: str = "md") -> str:

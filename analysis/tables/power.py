@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from analysis.contrast import Ratio
-from analysis.power import Drawn, PowerLevel
+from analysis.power import ArmPower, PowerAtLoad
+from analysis.ratio import Ratio
 from analysis.tables.grid import escaped
 from analysis.targets import Target
 from harness.units import MISSING, between, number, percent
@@ -12,13 +12,13 @@ HEAD = (
     "{load}", "arm", "W/GPU", "idle W", "limit W", "J/tok", "J/input tok", "J/output tok", "MTP / Off",
     "tok/s/MW measured", "tok/s/MW provisioned", "measured / provisioned", "capped", "throttled", "scope",
 )  # fmt: skip
-DRAWN = (
+POWER_COLUMNS = (
     "power_w_gpu", "idle_power_w_gpu", "power_limit_w_gpu",
     "energy_j_per_tok", "energy_j_per_tok_input", "energy_j_per_tok_output",
 )  # fmt: skip
 
 
-def power_grid(levels: Sequence[PowerLevel]) -> tuple[Sequence[str], list[list[str]]]:
+def power_grid(levels: Sequence[PowerAtLoad]) -> tuple[Sequence[str], list[list[str]]]:
     """Head and rows: a line for each arm at each load, the ratio of J/output token in MTP's."""
     head = [title.format(load=levels[0].load.unit) for title in HEAD]
     return head, [row for level in levels for row in _rows(level)]
@@ -50,13 +50,12 @@ def _read(target: Target, name: str, ratio: Ratio | None) -> Iterator[str]:
     yield (between(ratio.lo, ratio.hi) if ratio else "") or MISSING
 
 
-def _rows(level: PowerLevel) -> Iterator[list[str]]:
+def _rows(level: PowerAtLoad) -> Iterator[list[str]]:
     for title, arm, ratio in (("MTP", level.mtp, level.energy_ratio), ("Off", level.off, None)):
-        drawn = [number(arm.figures[name]) for name in DRAWN]
         yield [
             f"{level.load.amount:.6g}",
             title,
-            *drawn,
+            *(number(arm.figures[name]) for name in POWER_COLUMNS),
             number(ratio),
             *_megawatts(arm),
             *_held_down(arm),
@@ -64,17 +63,17 @@ def _rows(level: PowerLevel) -> Iterator[list[str]]:
         ]
 
 
-def _megawatts(arm: Drawn) -> Iterator[str]:
+def _megawatts(arm: ArmPower) -> Iterator[str]:
     yield number(arm.figures["tok_s_mw_measured"])
     yield number(arm.tok_s_mw_provisioned)
     yield number(arm.measured_to_provisioned)
 
 
-def _held_down(arm: Drawn) -> Iterator[str]:
+def _held_down(arm: ArmPower) -> Iterator[str]:
     yield percent(arm.figures["power_capped_share"])
     yield percent(arm.figures["throttled_share"])
 
 
-def _scope(arm: Drawn) -> str:
+def _scope(arm: ArmPower) -> str:
     """What was measured, or why nothing was."""
     return escaped(arm.scope or ", ".join(arm.void) or MISSING)

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.assumptions import assumptions, parse_prices
 from analysis.comparison import compare
-from analysis.contrast import Ratio
 from analysis.curve import curve, overlap
 from analysis.diff import diff
-from analysis.pairing import find
+from analysis.launch_spread import SERIES, launch_spread
+from analysis.pairing import find_pairs
 from analysis.pairs import MATCHED
-from analysis.rates import rates, wanted
-from analysis.recorded import SERIES, launch_spread
+from analysis.ratio import Ratio
 from analysis.rows import table
 from analysis.targets import default_targets
 from harness import metrics
@@ -135,9 +135,9 @@ def _divided(row: Flat, factor: float) -> Flat:
 
 def ratios(rows: Sequence[Flat], at: Sequence[float], recorded: Sequence[Flat] = ()) -> dict[str, Ratio]:
     """The comparison's ratios of tok/s/GPU, by place: matched interactivities, then equal concurrencies."""
-    (asked,), _ = find(table((row, None) for row in rows))
+    (asked,), _ = find_pairs(table((row, None) for row in rows))
     (pair,) = asked.matched
-    priced = rates(pair.question.gpu, None, wanted(None))
+    priced = assumptions(pair.question.gpu, None, parse_prices(None))
     known = launch_spread(table((row, None) for row in recorded).rows, pair.question)
     found = compare(pair, diff(pair), priced, at=at, recorded=known)
     said = {f"{target.at:g} tok/s/user": target.ratio for target in found.targets}
@@ -153,7 +153,7 @@ def truth(point: Point) -> Flat:
 
 def asked_at(rows: Sequence[Flat]) -> tuple[float, ...]:
     """A quarter, half and three quarters of the true curves' overlap."""
-    (asked,), _ = find(table((row, None) for row in rows))
+    (asked,), _ = find_pairs(table((row, None) for row in rows))
     shared = overlap(*(curve(side.levels, MATCHED) for side in (asked.matched[0].mtp, asked.matched[0].off)))
     assert shared is not None
     return default_targets(shared)

@@ -19,7 +19,7 @@ from analysis.compare import Options, compare_paths
 from analysis.curve import Curve
 from analysis.published import published_pages
 from analysis.published.pages import Published
-from analysis.rows import Row, X, Y, load
+from analysis.rows import Row, X, Y, load_table
 from harness import config
 from harness.emulator.fit import Assumed, Fit, Measured, fit, usable
 from harness.emulator.roofline import name_of
@@ -116,7 +116,7 @@ def system(folder: Path, name: str) -> System:
 @cache
 def published_rows(name: str) -> tuple[Row, ...]:
     """Usable rows of a public file, oldest first."""
-    return tuple(sorted(load([PUBLISHED / name]).rows, key=lambda row: row.date or ""))
+    return tuple(sorted(load_table([PUBLISHED / name]).rows, key=lambda row: row.date or ""))
 
 
 @cache

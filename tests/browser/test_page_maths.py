@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.assumptions import PriceChoice, assumptions
 from analysis.compare import Options, Report, compare_paths, compare_table
 from analysis.published import pages_of
-from analysis.rates import Wanted, rates
 from analysis.report import page, page_as_published
-from analysis.rows import load
+from analysis.rows import load_table
 from analysis.targets import targets
 from harness import config
 from harness.front import slopes, spline, where_falling
@@ -74,7 +74,7 @@ def reports(synthetic, tmp_path):
         synthetic.Sweep(name="worse", arms=(synthetic.OFF, synthetic.Arm(draft_tokens=1, tokens_per_step=1.02))),
         synthetic.Sweep(name="dense", concurrencies=(1, 2, 4, 8, 16, 32, 64, 128), seed=9),
     ]
-    tables = [load([sweep.write(tmp_path / sweep.name)]) for sweep in sweeps]
+    tables = [load_table([sweep.write(tmp_path / sweep.name)]) for sweep in sweeps]
     return [
         *(compare_table(table, Options()) for table in tables),
         compare_paths([PUBLISHED]),
@@ -136,7 +136,7 @@ async def test_targets_anywhere_are_those_of_python(tab, written, reports):
             low, high = comparison.overlap
             at = [low, high, *rng.uniform(0.9 * low, 1.1 * high, PLACES), *(target.at for target in comparison.targets)]
             expected = targets(
-                comparison.mtp, comparison.off, at, comparison.rates, within_launch=comparison.within_launch
+                comparison.mtp, comparison.off, at, comparison.assumptions, within_launch=comparison.within_launch
             )
 
             found = await tab.run(f"({READ})({number}, {json.dumps([float(place) for place in at])})")
@@ -194,11 +194,11 @@ def near(expected, found) -> None:
 async def test_pages_as_published_are_those_of_python(tab, written):
     text, _ = page_as_published([PUBLISHED], Options())
     await tab.open(written(text))
-    rows = [row.cells for row in load([PUBLISHED]).rows]
+    rows = [row.cells for row in load_table([PUBLISHED]).rows]
     gpus = config.load_gpus()
     at = [float(place) for place in range(20, 160, 7)]
 
-    recomputed = pages_of(rows, lambda gpu: rates(gpu, gpus[gpu], Wanted(day="2026-07-13")), at=at)
+    recomputed = pages_of(rows, lambda gpu: assumptions(gpu, gpus[gpu], PriceChoice(day="2026-07-13")), at=at)
     for number, expected in enumerate(recomputed):
         found = await tab.run(
             f"""(at => {{

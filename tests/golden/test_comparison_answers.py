@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.compare import compare_paths, options
+from analysis.compare import compare_paths, parse_options
 from analysis.tables import render
 
 FOLDER = Path(__file__).parent / "comparison"
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "comparison"
 
 @pytest.fixture(scope="module")
 def report():
-    return compare_paths([FOLDER / "results"], options(prices="2026-07-13"))
+    return compare_paths([FOLDER / "results"], parse_options(prices="2026-07-13"))
 
 
 def test_the_results_are_what_the_builder_writes(synthetic, tmp_path):

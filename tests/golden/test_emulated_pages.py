@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.answer import compare_text
+from analysis.outputs import compare_text
 from harness import config
 from harness.sweep import run_sweep
 

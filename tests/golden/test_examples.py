@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.answer import compare_text
 from analysis.compare import Report
+from analysis.outputs import compare_text
 from analysis.report import page
 from harness.samplefile import read_samples
 from harness.scoring import rescore

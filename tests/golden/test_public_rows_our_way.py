@@ -7,7 +7,7 @@ import pytest
 
 from analysis.compare import Options, compare_table
 from analysis.pairs import BEST
-from analysis.rows import load
+from analysis.rows import load_table
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 H100, MI325X = "qwen3.5/h100/fp8/1k1k", "qwen3.5/mi325x/fp8/1k1k"
@@ -15,7 +15,7 @@ H100, MI325X = "qwen3.5/h100/fp8/1k1k", "qwen3.5/mi325x/fp8/1k1k"
 
 @pytest.fixture(scope="module")
 def table():
-    return load([PUBLISHED])
+    return load_table([PUBLISHED])
 
 
 @pytest.fixture(scope="module")

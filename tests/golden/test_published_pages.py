@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from analysis import rows
+from analysis.assumptions import assumptions, parse_prices
 from analysis.importers import import_files
 from analysis.published import as_published, pages_of, published_pages
 from analysis.published.pages import agreement, printed
-from analysis.rates import rates, wanted
 from harness import config
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -24,12 +24,12 @@ COMPLETE = sorted(key for key, page in PAGES.items() if page.rows == "complete")
 
 @pytest.fixture(scope="module")
 def table():
-    return rows.load([PUBLISHED])
+    return rows.load_table([PUBLISHED])
 
 
 def recomputed(table, key, at=None):
-    july = wanted("2026-07-13")
-    found = pages_of([row.cells for row in table.rows], lambda gpu: rates(gpu, config.load_gpu(gpu), july), at=at)
+    july = parse_prices("2026-07-13")
+    found = pages_of([row.cells for row in table.rows], lambda gpu: assumptions(gpu, config.load_gpu(gpu), july), at=at)
     return printed(next(page for page in found if page.key == key))
 
 
@@ -97,7 +97,7 @@ def test_columns_that_say_what_to_expect_are_not_there():
     header = (PUBLISHED / "rows.csv").read_text().splitlines()[0].split(",")
 
     assert not {"seed_page", "in_seed_era"} & set(header)
-    assert "seed" not in json.dumps([row.cells for row in rows.load([PUBLISHED]).rows])
+    assert "seed" not in json.dumps([row.cells for row in rows.load_table([PUBLISHED]).rows])
 
 
 def test_prices_of_another_day_change_cost_and_power_and_claim_no_agreement(table):

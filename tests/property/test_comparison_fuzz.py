@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analysis import plots
 from analysis.compare import Options, compare_table
-from analysis.rows import load
+from analysis.rows import load_table
 from analysis.tables import FORMATS, render
 from harness.errors import UserError
 
@@ -40,7 +40,7 @@ def test_edited_rows_make_a_report_or_one_line(synthetic, data, options):
     with TemporaryDirectory() as folder:
         (Path(folder) / "points.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         try:
-            report = compare_table(load([Path(folder)]), options)
+            report = compare_table(load_table([Path(folder)]), options)
         except UserError as error:
             assert "\n" not in str(error)
             return

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.assumptions import Assumptions, assumptions, parse_prices
 from analysis.compare import Options, compare_table
 from analysis.comparison import compare
 from analysis.diff import Diff
-from analysis.pairing import find
-from analysis.rates import Rates, rates, wanted
+from analysis.pairing import find_pairs
+from analysis.ratio import Verdict
 from analysis.rows import table
 from analysis.targets import same_concurrency
 
-NO_RATES = Rates(None, "", None, "")
+NOTHING_ASSUMED = Assumptions(None, "", None, "")
 REPEATS = 120
 
 
@@ -44,12 +45,17 @@ def rows_of(sweep):
 
 
 def pair_of(sweep):
-    (asked,), _ = find(rows_of(sweep))
+    (asked,), _ = find_pairs(rows_of(sweep))
     return asked.matched[0]
 
 
-def compared(pair, prices=NO_RATES):
+def compared(pair, prices=NOTHING_ASSUMED):
     return compare(pair, Diff((), read=True), prices)
+
+
+def mirrored(verdict: Verdict) -> Verdict:
+    swapped = {Verdict.MTP_BETTER: Verdict.OFF_BETTER, Verdict.OFF_BETTER: Verdict.MTP_BETTER}
+    return swapped.get(verdict, verdict)
 
 
 @settings(max_examples=15, deadline=None)
@@ -64,7 +70,7 @@ def test_swapping_the_arms_mirrors_the_comparison(sweeps, data):
         (*one.targets, *one.same_concurrency), (*other.targets, *other.same_concurrency), strict=True
     ):
         assert 1 / mine.ratio.value == pytest.approx(theirs.ratio.value)
-        assert mine.ratio.verdict().mirrored == theirs.ratio.verdict()
+        assert mirrored(mine.ratio.verdict()) == theirs.ratio.verdict()
         if mine.ratio.lo is not None:
             assert (1 / mine.ratio.hi, 1 / mine.ratio.lo) == pytest.approx((theirs.ratio.lo, theirs.ratio.hi))
     assert [x.at for x in one.crossovers] == pytest.approx([x.at for x in other.crossovers])
@@ -76,7 +82,9 @@ def test_swapping_the_arms_mirrors_the_comparison(sweeps, data):
 def test_scaling_the_price_scales_cost_and_nothing_else(sweeps, data, price):
     pair = pair_of(data.draw(sweeps))
 
-    one, other = (compared(pair, rates("x", None, replace(wanted(None), usd_per_gpu_hour=p))) for p in (1.0, price))
+    one, other = (
+        compared(pair, assumptions("x", None, replace(parse_prices(None), usd_per_gpu_hour=p))) for p in (1.0, price)
+    )
 
     for mine, theirs in zip(one.targets, other.targets, strict=True):
         assert mine.ratio == theirs.ratio
@@ -121,7 +129,7 @@ def test_targets_lie_inside_the_overlap_and_ratios_inside_their_intervals(sweeps
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), at=st.floats(0.01, 5000))
 def test_nothing_is_ever_extrapolated(sweeps, data, at):
-    comparison = compare(pair_of(data.draw(sweeps)), Diff((), read=True), NO_RATES, at=(at,))
+    comparison = compare(pair_of(data.draw(sweeps)), Diff((), read=True), NOTHING_ASSUMED, at=(at,))
 
     (target,) = comparison.targets
 
@@ -143,7 +151,7 @@ def test_intervals_hold_the_truth(synthetic, launches, noise):
         sweep = synthetic.Sweep(
             concurrencies=(16,), launches=launches, launch_noise=noise[0], block_noise=noise[1], seed=seed
         )
-        (level,) = same_concurrency(pair_of(sweep), NO_RATES, within_launch=launches == 1)
+        (level,) = same_concurrency(pair_of(sweep), NOTHING_ASSUMED, within_launch=launches == 1)
         hits += level.ratio.lo <= truth <= level.ratio.hi
 
     # Two standard errors below 95 % at so many repeats; above, resampling both levels is known to be wide.

@@ -102,7 +102,7 @@ def changed_records(draw):
 def answered(path):
     """Everything a user can do with the file; only errors that carry a message may come out."""
     try:
-        table = rows.load([path])
+        table = rows.load_table([path])
         for output_format in ("md", "csv", "json"):
             as_published(table, output_format=output_format).encode()
     except MtpbenchError as error:

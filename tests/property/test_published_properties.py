@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from analysis.assumptions import Assumptions
 from analysis.published import words
 from analysis.published.maths import pages_of
-from analysis.rates import Rates
 from harness.front import front
 
 QUICK = settings(max_examples=150, deadline=None)
@@ -27,7 +27,7 @@ def rows_of(mtp, off):
 
 
 def page_of(mtp, off, usd=3.6):
-    (page,) = pages_of(rows_of(mtp, off), lambda _: Rates(usd, "made up", 2.0, "made up"))
+    (page,) = pages_of(rows_of(mtp, off), lambda _: Assumptions(usd, "made up", 2.0, "made up"))
     return page
 
 

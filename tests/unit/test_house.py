@@ -3,58 +3,16 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
-HARNESS = (
-    {"errors", "units", "stats", "front", "paths", "arguments", "termination"},
-    {"spec", "records", "samplefile", "hold", "trace", "whole"},
-    {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
-    {"config", "rundir", "provenance", "checks", "server"},
-    {
-        "answers",
-        "evaluation",
-        "ladder",
-        "load",
-        "metering",
-        "now",
-        "plan",
-        "prefetch",
-        "progress",
-        "settle",
-        "surroundings",
-    },
-    {"scoring", "status", "sweep", "virtual", "dilation", "doctor"},
-    {"slurm"},
-    {"cli"},
-)
-ANALYSIS = (
-    {"importers", "topology"},
-    {"rows"},
-    {"pairs", "facts", "rates"},
-    {"pairing", "diff", "evidence", "curve", "recorded"},
-    {"spread", "contrast"},
-    {"targets", "understand", "flags", "power"},
-    {"comparison", "choices", "compare"},
-    {"prose", "tables", "plots", "published"},
-    {"report", "answer"},
-)
-SEEN_BY_ANALYSIS = {
-    "records",
-    "metrics",
-    "spec",
-    "units",
-    "errors",
-    "stats",
-    "front",
-    "config",
-    "rundir",
-    "whole",
-    "checks",
-}
+FLOOR = re.compile(r"^    ([0-9 ])  ([a-z_0-9]+(?: [a-z_0-9]+)*)(?:  .*)?$", re.MULTILINE)
+"""A line of the drawing in a package's docstring: the floor's number where it begins, and rooms that stand on it."""
+
 THE_CLI_ALONE_KNOWS_BOTH = {"harness/cli.py"}
 ENTRY_OF_ITS_OWN_PROCESS = {
     "harness/emulator/server.py",
@@ -63,11 +21,35 @@ ENTRY_OF_ITS_OWN_PROCESS = {
 }
 
 
+def docstring(package: str) -> str:
+    return ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text()), clean=False) or ""
+
+
+@cache
+def floors(package: str) -> dict[str, int]:
+    """Room -> its floor, as the docstring of the package draws them."""
+    drawn: dict[str, int] = {}
+    number = -1
+    for begins, rooms in FLOOR.findall(docstring(package)):
+        number += begins != " "
+        assert begins in {" ", str(number)}, f"{package}: floor {begins} is drawn after floor {number - 1}"
+        for room in rooms.split():
+            assert room not in drawn, f"{package}/{room} is drawn twice"
+            drawn[room] = number
+    return drawn
+
+
 def floor(package: str, room: str) -> int:
-    floors = {"harness": HARNESS, "analysis": ANALYSIS}[package]
-    found = [number for number, rooms in enumerate(floors) if room in rooms]
-    assert found, f"{package}/{room} stands on no floor: add it to the plan"
-    return found[0]
+    assert room in floors(package), f"{package}/{room} stands on no floor: add it to {package}/__init__.py"
+    return floors(package)[room]
+
+
+@cache
+def seen_by_analysis() -> set[str]:
+    """The rooms of `harness` that the docstring of `analysis` names."""
+    named = re.search(r"Of `harness` it knows only (.*?)\.\n\n", docstring("analysis"), re.DOTALL)
+    assert named, "analysis/__init__.py does not say what it knows of harness"
+    return set(re.findall(r"`(\w+)`", named[1]))
 
 
 def room_of(path: Path) -> tuple[str, str]:
@@ -106,11 +88,18 @@ def test_imports_point_down(path):
             continue
         other = rest.partition(".")[0]
         if package == "analysis" and target == "harness":
-            assert other in SEEN_BY_ANALYSIS, f"{name}:{line}: analysis must not know harness.{other}"
+            assert other in seen_by_analysis(), f"{name}:{line}: analysis must not know harness.{other}"
             continue
         assert target == package, f"{name}:{line}: harness imports nothing of analysis"
         if other != room:
             assert floor(package, other) <= floor(package, room), f"{name}:{line}: {module} lies above"
+
+
+@pytest.mark.parametrize("package", ["harness", "analysis"])
+def test_every_room_that_is_drawn_is_there(package):
+    rooms = {room for path in modules() for within, room in [room_of(path)] if within == package}
+
+    assert rooms == set(floors(package))
 
 
 def rooms_that_import(*libraries: str) -> set[str]:

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
+from analysis.assumptions import Assumptions
 from analysis.published import words
 from analysis.published.maths import Cells, Target, js_round, pages_of
-from analysis.rates import Rates
 
-RATES = Rates(usd_per_gpu_hour=3.6, usd_from="made up", all_in_kw=2.0, kw_from="made up")
-UNKNOWN = Rates(usd_per_gpu_hour=None, usd_from="nobody knows", all_in_kw=None, kw_from="nobody knows")
+RATES = Assumptions(usd_per_gpu_hour=3.6, usd_from="made up", all_in_kw=2.0, kw_from="made up")
+UNKNOWN = Assumptions(usd_per_gpu_hour=None, usd_from="nobody knows", all_in_kw=None, kw_from="nobody knows")
 
 
 def row(x, throughput, concurrency, *, off=False, **more):

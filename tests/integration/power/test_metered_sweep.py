@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.answer import compare_text
+from analysis.outputs import compare_text
 from harness.scoring import rescore
 
 SWEEP = """

@@ -3,8 +3,8 @@
 import pytest
 
 from analysis.compare import Options, compare_table
-from analysis.pairing import find
-from analysis.rows import load
+from analysis.pairing import find_pairs
+from analysis.rows import load_table
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def table_of(tmp_path):
 
     def table(*sweeps):
         folders = [sweep.write(tmp_path / f"{number}-{sweep.name}") for number, sweep in enumerate(sweeps)]
-        return load(folders)
+        return load_table(folders)
 
     return table
 
@@ -23,7 +23,7 @@ def pair_of(table_of):
     """The only matched pair of sweeps."""
 
     def pair(*sweeps):
-        (asked,), _ = find(table_of(*sweeps))
+        (asked,), _ = find_pairs(table_of(*sweeps))
         (only,) = asked.matched
         return only
 

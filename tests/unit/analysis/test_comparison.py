@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.compare import options
-from analysis.contrast import Verdict
-from analysis.pairing import find
-from analysis.rates import Rates
+from analysis.assumptions import Assumptions
+from analysis.compare import parse_options
+from analysis.pairing import find_pairs
+from analysis.ratio import Verdict
 from analysis.rows import table
 from analysis.targets import same_concurrency
 from harness.errors import UserError
@@ -229,16 +229,16 @@ def test_an_arm_without_a_partner_is_named(synthetic, report_of):
 @pytest.mark.parametrize("at", ["", "fast", "10,-5", "0", "10;20", "nan", "inf"])
 def test_places_that_are_none_are_refused(at):
     with pytest.raises(UserError, match="comma-separated"):
-        options(at=at)
+        parse_options(at=at)
 
 
 def test_an_unknown_view_is_refused():
     with pytest.raises(UserError, match="matched and best-of-topologies"):
-        options(view="both")
+        parse_options(view="both")
 
 
 def test_places_are_read():
-    assert (84.0, 108.5) == options(at="84,108.5").at
+    assert (84.0, 108.5) == parse_options(at="84,108.5").at
 
 
 def test_blocks_that_follow_each_other_count_for_less(synthetic):
@@ -248,8 +248,8 @@ def test_blocks_that_follow_each_other_count_for_less(synthetic):
         for row in rows:
             for name in ("interactivity", "total_tok_s_gpu", "output_tok_s_gpu"):
                 row[f"blocks_{name}"] = order(row[f"blocks_{name}"])
-        (asked,), _ = find(table((row, None) for row in rows))
-        (first, *_) = same_concurrency(asked.matched[0], Rates(None, "", None, ""), within_launch=True)
+        (asked,), _ = find_pairs(table((row, None) for row in rows))
+        (first, *_) = same_concurrency(asked.matched[0], Assumptions(None, "", None, ""), within_launch=True)
         return first.ratio.half_width
 
     # The same values, once as they came and once drifting slowly: one drift is one thing seen, not 24.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.curve import curve, overlap
-from analysis.pairs import BEST, MATCHED, Level
+from analysis.pairs import BEST, MATCHED, MeasuredLoad
 from analysis.rows import Load, Row
 from analysis.topology import Topology
 
@@ -25,7 +25,7 @@ def level(concurrency, x, y, *, tp=8, **more):
         tp=tp,
         cells={"interactivity": x, "total_tok_s_gpu": y, **more},
     )
-    return Level(Topology(gpus=tp, tp=tp, pp=1, ep=1, dp=1), Load(concurrency), (row,))
+    return MeasuredLoad(Topology(gpus=tp, tp=tp, pp=1, ep=1, dp=1), Load(concurrency), (row,))
 
 
 FALLING = [level(1, 100.0, 25.0), level(4, 90.0, 90.0), level(16, 60.0, 240.0), level(64, 25.0, 400.0)]

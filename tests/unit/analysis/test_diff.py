@@ -7,7 +7,7 @@ import pytest
 
 from analysis.compare import Options, compare_table
 from analysis.diff import diff
-from analysis.rows import load
+from analysis.rows import load_table
 from harness.errors import NotComparable
 from harness.units import MISSING
 
@@ -54,7 +54,7 @@ def test_a_command_line_whose_own_words_were_not_told_apart_is_shown(synthetic, 
         kept = {name: value for name, value in json.loads(argv.read_text()).items() if name != "arm"}
         argv.write_text(json.dumps(kept))
 
-    (comparison,) = compare_table(load([tmp_path]), Options()).comparisons
+    (comparison,) = compare_table(load_table([tmp_path]), Options()).comparisons
 
     assert "command line" in [d.name for d in comparison.diff.of("speculative")]
 
@@ -99,7 +99,7 @@ def test_other_prompts_refuse_the_pair(synthetic, tmp_path):
     rows = [row | ({"prompt_hash": "ffff"} if row["draft_tokens"] else {}) for row in sweep.rows()]
     (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
 
-    (refused,) = compare_table(load([tmp_path]), Options()).refused
+    (refused,) = compare_table(load_table([tmp_path]), Options()).refused
 
     assert ("prompts: 00112233aabbccdd | ffff",) == refused.fields
 
@@ -109,7 +109,7 @@ def test_settings_asked_for_differently_refuse_the_pair(synthetic, tmp_path):
     rows = [row | ({"pair_key": "another"} if row["draft_tokens"] else {}) for row in sweep.rows()]
     (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
 
-    (refused,) = compare_table(load([tmp_path]), Options()).refused
+    (refused,) = compare_table(load_table([tmp_path]), Options()).refused
 
     assert "settings asked for" in refused.reason
 
@@ -118,7 +118,7 @@ def test_a_missing_configuration_is_said(synthetic, tmp_path):
     sweep = synthetic.Sweep()
     (tmp_path / "points.jsonl").write_text(sweep.lines(sweep.rows()))
 
-    (comparison,) = compare_table(load([tmp_path]), Options()).comparisons
+    (comparison,) = compare_table(load_table([tmp_path]), Options()).comparisons
 
     assert not comparison.diff.read
     assert "configuration.json is not there" in comparison.diff.notes[0]
@@ -129,8 +129,8 @@ def test_a_server_started_elsewhere_is_compared_only_where_it_told_its_configura
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "points.jsonl").write_text(sweep.lines(sweep.rows()))
 
-    told = compare_table(load([sweep.write(tmp_path / "told")]), Options())
-    silent = compare_table(load([tmp_path / "alone"]), Options())
+    told = compare_table(load_table([sweep.write(tmp_path / "told")]), Options())
+    silent = compare_table(load_table([tmp_path / "alone"]), Options())
 
     assert "attached" in {flag.code for flag in told.comparisons[0].flags}
     assert "started elsewhere" in silent.refused[0].reason
@@ -158,4 +158,4 @@ def test_the_stamp_of_forced_acceptance_is_no_difference(synthetic, tmp_path):
     rows = [row | ({"stamps": ["forced-acceptance"]} if row["draft_tokens"] else {}) for row in sweep.rows()]
     (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
 
-    assert 1 == len(compare_table(load([tmp_path]), Options()).comparisons)
+    assert 1 == len(compare_table(load_table([tmp_path]), Options()).comparisons)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from analysis.pairing import find
-from analysis.rows import Load, load
+from analysis.pairing import find_pairs
+from analysis.rows import Load, load_table
 from analysis.tables import render
 
 
@@ -47,7 +47,7 @@ def test_one_arm_in_another_loop_is_refused_and_says_so(synthetic, table_of, loo
     mtp = synthetic.Sweep(arms=(synthetic.MTP,), arrivals="poisson", name="open")
     here = f"open loop ({loop})" if loop else "closed loop"
 
-    asked, lonely = find(table_of(off, mtp))
+    asked, lonely = find_pairs(table_of(off, mtp))
     by_arm = {each.key.rpartition("/")[2]: each.reason for each in lonely}
 
     assert () == asked
@@ -82,7 +82,7 @@ def test_a_row_of_an_open_loop_needs_its_rate(synthetic, tmp_path):
     folder = synthetic.Sweep(arrivals="poisson").write(tmp_path / "open")
     (folder / "points.jsonl").write_text(synthetic.Sweep.lines(rows))
 
-    table = load([folder])
+    table = load_table([folder])
 
     assert ["rate"] == [left.reason.split()[0] for left in table.unusable]
     assert len(rows) - 1 == len(table.rows)

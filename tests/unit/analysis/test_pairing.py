@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from analysis.importers import bench
-from analysis.pairing import find
+from analysis.pairing import find_pairs
 from analysis.rows import Table, table
 
 
 def keys(table):
-    asked, _ = find(table)
+    asked, _ = find_pairs(table)
     return [pair.key for each in asked for pair in each.matched]
 
 
@@ -57,7 +57,7 @@ def test_what_is_not_alike_never_meets(synthetic, table_of, other):
     off = synthetic.Sweep(arms=(synthetic.OFF,))
     mtp = synthetic.Sweep(arms=(synthetic.MTP,), name="other", **other)
 
-    asked, lonely = find(table_of(off, mtp))
+    asked, lonely = find_pairs(table_of(off, mtp))
 
     assert () == asked
     assert 2 == len(lonely)
@@ -67,7 +67,7 @@ def test_measured_and_imported_rows_never_meet(synthetic, table_of):
     table = table_of(synthetic.Sweep())
     rows = [row if row.is_off else replace_origin(row) for row in table.rows]
 
-    asked, lonely = find(Table(tuple(rows), (), ()))
+    asked, lonely = find_pairs(Table(tuple(rows), (), ()))
 
     assert () == asked
     assert {"mtp", "off"} == {arm.key.rpartition("/")[2].rstrip("3") for arm in lonely}
@@ -99,7 +99,7 @@ def test_of_two_versions_the_one_that_both_arms_ran_is_taken(synthetic, pair_of)
 def test_the_best_view_holds_every_topology(synthetic, table_of):
     wide, narrow = synthetic.Sweep(tp=8), synthetic.Sweep(tp=4, arms=(synthetic.OFF,), name="narrow")
 
-    (asked,), _ = find(table_of(wide, narrow))
+    (asked,), _ = find_pairs(table_of(wide, narrow))
 
     assert [4, 8] == [topology.tp for topology in asked.best.off.topologies]
     assert not asked.best.balanced
@@ -114,7 +114,7 @@ def test_files_of_a_bench_client_are_launches_only_where_each_start_was_given_a_
             facts = {"gpu": "h100", "precision": "fp8", "tp": "8"} | ({"launch": str(launch)} if numbered else {})
             speed = 1 + launch / 100 + mtp
             rows.append(bench.vllm_row(bench_file(users, speed) | facts | drafts))
-        (asked,), _ = find(table([(row, None) for row in rows]))
+        (asked,), _ = find_pairs(table([(row, None) for row in rows]))
         (pair,) = asked.matched
         return min(pair.mtp.launches, pair.off.launches)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from analysis.answer import compare_text
+from analysis.outputs import compare_text
 
 
 @pytest.fixture

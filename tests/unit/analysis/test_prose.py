@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.choices import Best
+from analysis.crossovers import Crossover
 from analysis.pairs import Arm
 from analysis.prose import choice, crossover, more_or_less, paragraph
-from analysis.understand import Best, Crossover
 
 
 @pytest.mark.parametrize(

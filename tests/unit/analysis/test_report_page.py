@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from analysis.answer import write_page
+from analysis.outputs import write_page
 from analysis.report import page
-from analysis.report.metrics import columns, drawn
+from analysis.report.metrics import columns, plotted_metrics
 from harness.errors import UserError
 from harness.metrics import METRICS
 
@@ -52,13 +52,15 @@ def test_every_metric_with_a_unit_of_the_menu_can_be_drawn():
     units = {"tok/s/GPU", "$/Mtok", "tok/s/MW", "J/tok", "W"}
     expected = {name for name, metric in METRICS.items() if metric.unit in units and metric.better}
 
-    assert {metric.name for metric in drawn()} == {name for name in expected if not name.startswith("inferencex_")}
+    assert {metric.name for metric in plotted_metrics()} == {
+        name for name in expected if not name.startswith("inferencex_")
+    }
     assert {"interactivity", "ttft_s", "e2e_s", "acceptance_length", "power_w_gpu"} < set(columns())
 
 
 def test_provisioned_and_measured_megawatts_are_two_metrics():
     assert {"tok_s_mw_provisioned": "per_mw", "tok_s_mw_measured": "is"} == {
-        metric.name: metric.how for metric in drawn() if metric.unit == "tok/s/MW"
+        metric.name: metric.how for metric in plotted_metrics() if metric.unit == "tok/s/MW"
     }
 
 
@@ -73,4 +75,4 @@ def test_a_page_is_written_even_where_nothing_can_be_compared(synthetic, tmp_pat
 
 def test_a_picture_of_the_published_computation_is_refused_in_a_line(tmp_path):
     with pytest.raises(UserError, match="without --as-published"):
-        write_page([tmp_path], tmp_path / "page.html", svg=tmp_path / "page.svg", published=True)
+        write_page([tmp_path], tmp_path / "page.html", svg=tmp_path / "page.svg", as_published=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.rows import load
+from analysis.rows import load_table
 from analysis.topology import Topology
 from harness.errors import ResultsError
 
@@ -14,11 +14,11 @@ def edited(sweep, folder, change):
     change(rows)
     folder.mkdir(exist_ok=True)
     (folder / "points.jsonl").write_text(sweep.lines(rows))
-    return load([folder])
+    return load_table([folder])
 
 
 def test_a_results_folder_gives_all_its_points(synthetic, tmp_path):
-    table = load([synthetic.Sweep().write(tmp_path)])
+    table = load_table([synthetic.Sweep().write(tmp_path)])
 
     assert 24 == len(table.rows)
     assert () == table.unusable
@@ -28,13 +28,13 @@ def test_a_folder_of_results_folders_gives_them_all(synthetic, tmp_path):
     synthetic.Sweep().write(tmp_path / "one")
     synthetic.Sweep(workload="8k1k").write(tmp_path / "two")
 
-    assert {"1k1k", "8k1k"} == {row.workload for row in load([tmp_path]).rows}
+    assert {"1k1k", "8k1k"} == {row.workload for row in load_table([tmp_path]).rows}
 
 
 def test_the_same_results_given_twice_count_once(synthetic, tmp_path):
     folder = synthetic.Sweep().write(tmp_path)
 
-    table = load([folder, folder / "points.jsonl"])
+    table = load_table([folder, folder / "points.jsonl"])
 
     assert 24 == len(table.rows)
 
@@ -42,7 +42,7 @@ def test_the_same_results_given_twice_count_once(synthetic, tmp_path):
 def test_a_copy_of_a_results_folder_adds_no_launches(synthetic, tmp_path):
     sweep = synthetic.Sweep()
 
-    table = load([sweep.write(tmp_path / "one"), sweep.write(tmp_path / "copy")])
+    table = load_table([sweep.write(tmp_path / "one"), sweep.write(tmp_path / "copy")])
 
     assert 24 == len(table.rows)
     assert 24 == len(table.unusable)
@@ -56,7 +56,7 @@ def test_a_copy_that_was_scored_again_adds_no_launches(synthetic, tmp_path):
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "points.jsonl").write_text(sweep.lines(rescored))
 
-    table = load([sweep.write(tmp_path / "one"), tmp_path / "copy"])
+    table = load_table([sweep.write(tmp_path / "one"), tmp_path / "copy"])
 
     assert (24, 24) == (len(table.rows), len(table.unusable))
 
@@ -90,12 +90,12 @@ def test_a_row_of_the_wrong_types_is_named(synthetic, tmp_path):
 
 def test_a_path_that_is_not_there_is_said(tmp_path):
     with pytest.raises(ResultsError, match="no such file or folder"):
-        load([tmp_path / "nowhere"])
+        load_table([tmp_path / "nowhere"])
 
 
 def test_a_folder_without_points_is_said(tmp_path):
     with pytest.raises(ResultsError, match=r"holds no points\.jsonl"):
-        load([tmp_path])
+        load_table([tmp_path])
 
 
 def test_a_metric_that_is_no_number_is_none(synthetic, tmp_path):
@@ -115,4 +115,4 @@ def test_points_jsonl_may_hold_empty_lines(synthetic, tmp_path):
     lines = [json.dumps(row) for row in synthetic.Sweep().rows()]
     (tmp_path / "points.jsonl").write_text("\n\n".join(lines))
 
-    assert 24 == len(load([tmp_path]).rows)
+    assert 24 == len(load_table([tmp_path]).rows)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.pairs import Level
-from analysis.recorded import SERIES
+from analysis.launch_spread import SERIES
+from analysis.pairs import MeasuredLoad
 from analysis.rows import OUTPUT, Row, X, Y
 from analysis.spread import level_draws, level_errors
 from harness.stats import effective, mean_interval, t_quantile
@@ -33,7 +33,7 @@ def row(launch, number, blocks=()):
 
 
 def level(*rows):
-    return Level(rows[0].topology, rows[0].load, rows)
+    return MeasuredLoad(rows[0].topology, rows[0].load, rows)
 
 
 @pytest.mark.parametrize("numbers", [[99, 101], [100, 102, 98]])

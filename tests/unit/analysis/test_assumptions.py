@@ -2,13 +2,13 @@
 
 import pytest
 
-from analysis.rates import rates, wanted
+from analysis.assumptions import assumptions, parse_prices
 from harness import config
 from harness.errors import UserError
 
 
 def h100(prices=None):
-    return rates("h100", config.load_gpu("h100"), wanted(prices))
+    return assumptions("h100", config.load_gpu("h100"), parse_prices(prices))
 
 
 def test_a_day_takes_the_prices_that_held_on_it():
@@ -27,7 +27,7 @@ def test_the_users_own_figures_win():
 
 
 def test_what_is_not_known_is_none_with_its_reason():
-    nowhere = rates("abacus", None, wanted(None))
+    nowhere = assumptions("abacus", None, parse_prices(None))
 
     assert (None, "configs/gpus has no abacus") == (nowhere.usd_per_gpu_hour, nowhere.usd_from)
     assert (None, None) == (nowhere.cost_per_mtok(100.0), nowhere.tok_s_mw(100.0))
@@ -43,4 +43,4 @@ def test_cost_is_price_over_throughput():
 @pytest.mark.parametrize("text", ["tomorrow", "usd=cheap", "usd=0", "2026-7-1", "usd=-1", "kw="])
 def test_anything_else_is_refused_with_what_there_is(text):
     with pytest.raises(UserError, match="hyperscaler"):
-        wanted(text)
+        parse_prices(text)

@@ -26,12 +26,6 @@ class Verdict(StrEnum):
     DEPENDS = "depends on the interactivity"
     UNBALANCED = "unbalanced search"
 
-    @property
-    def mirrored(self) -> "Verdict":
-        """The verdict had the arms been swapped."""
-        swap = {Verdict.MTP_BETTER: Verdict.OFF_BETTER, Verdict.OFF_BETTER: Verdict.MTP_BETTER}
-        return swap.get(self, self)
-
 
 @dataclass(frozen=True, slots=True)
 class Ratio:

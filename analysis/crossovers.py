@@ -1,17 +1,15 @@
-"""What to make of two curves: where MTP stops paying, and which draft length to run.
+"""Where the curves of two arms cross: the interactivity at which MTP begins or stops to pay.
 
 Knows curves with their spread; no files and no words.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from analysis.contrast import TIE_MARGIN, half_width
-from analysis.curve import Curve, Float, overlap
-from analysis.pairs import Arm, Level
+from analysis.curve import Float, overlap
+from analysis.ratio import half_width
 from analysis.rows import Y
 from analysis.spread import Spread
 
@@ -33,23 +31,6 @@ class Crossover:
     lo: float | None
     hi: float | None
     mtp_better_above: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """Which arm delivers most at one place, of those measured there.
-
-    Attributes:
-        place: a concurrency, requests a second in open loop, or an interactivity.
-        tok_s_gpu: total tok/s/GPU by arm, all that were there.
-        best: the first of them.
-        tied: others within the tie margin of it.
-    """
-
-    place: float
-    tok_s_gpu: Mapping[Arm, float]
-    best: Arm
-    tied: tuple[Arm, ...]
 
 
 def crossovers(mtp: Spread, off: Spread) -> tuple[Crossover, ...]:
@@ -79,32 +60,3 @@ def _crossover(before: int, after: int, x: Float, gap: Float, doubt: Float) -> C
         hi=float(x[after + above[0]]) if len(above) else None,
         mtp_better_above=bool(gap[after] > 0),
     )
-
-
-def best_by_concurrency(arms: Mapping[Arm, Sequence[Level]]) -> tuple[Best, ...]:
-    """At each load that several arms were measured at, which delivers most."""
-    told: dict[float, dict[Arm, float]] = {}
-    for arm, levels in arms.items():
-        for level in levels:
-            value = level.mean(Y)
-            if value is not None:
-                told.setdefault(level.load.amount, {})[arm] = value
-    return tuple(_best(amount, values) for amount, values in sorted(told.items()) if len(values) > 1)
-
-
-def best_by_interactivity(arms: Mapping[Arm, Curve], at: Sequence[float]) -> tuple[Best, ...]:
-    """The envelope: at each interactivity that any arm reaches, which delivers most."""
-    places = np.array(at, float)
-    told: list[dict[Arm, float]] = [{} for _ in at]
-    for arm, curve in arms.items():
-        for values, value in zip(told, np.exp(curve.log(Y, places)), strict=True):
-            if np.isfinite(value):
-                values[arm] = float(value)
-    return tuple(_best(place, values) for place, values in zip(at, told, strict=True) if values)
-
-
-def _best(place: float, values: Mapping[Arm, float]) -> Best:
-    ranked = sorted(values, key=lambda arm: (-values[arm], arm))
-    best = ranked[0]
-    tied = tuple(arm for arm in ranked[1:] if values[arm] * (1 + TIE_MARGIN) >= values[best])
-    return Best(place, {arm: values[arm] for arm in ranked}, best, tied)

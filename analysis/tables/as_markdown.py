@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from analysis.choices import Choice
+from analysis.choices import Best, Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio, Verdict
 from analysis.diff import COMMAND_LINE
-from analysis.evidence import Positions, positions
+from analysis.drafts_used import Positions, positions
 from analysis.pairs import BEST, MATCHED, View
 from analysis.prose import paragraph
+from analysis.ratio import Ratio, Verdict
 from analysis.rows import Unusable
 from analysis.tables.grid import escaped, grid
 from analysis.tables.power import MATCHED_HEAD, matched_power, power_grid
 from analysis.targets import Reading, SameConcurrency
-from analysis.understand import Best
 from harness.metrics import METRICS
 from harness.units import MISSING, between, number, percent
 
@@ -55,7 +54,7 @@ TITLES = {
 }
 
 
-def text(report: Report) -> str:
+def render(report: Report) -> str:
     """The whole report."""
     parts = [_overview(report.comparisons)] if len(report.comparisons) > 1 else []
     parts += [part for comparison in report.comparisons for part in _comparison(comparison)]
@@ -92,37 +91,67 @@ def _overview(comparisons: Sequence[Comparison]) -> str:
 
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
-    pair = comparison.pair
     stamps = _stamps(comparison.stamps)
-    yield f"## {stamps}{escaped(pair.key)} ({VIEWS[pair.view]})"
+    yield f"## {stamps}{escaped(comparison.pair.key)} ({VIEWS[comparison.pair.view]})"
     yield f"**{_headline(comparison)}** {escaped(paragraph(comparison))}"
+    yield from _matched_section(comparison)
+    yield from _matched_power_section(comparison)
+    yield from _equal_load_section(comparison)
+    yield from _positions_section(comparison)
+    yield from _power_section(comparison)
+    yield f"{stamps}{_assumed(comparison)}"
+    yield from _doubts_section(comparison)
+
+
+def _matched_section(comparison: Comparison) -> Iterator[str]:
+    """Throughput and what goes with it, at matched interactivity."""
     if comparison.targets:
         yield (
-            f"{stamps}At matched interactivity, total {_unit('total_tok_s_gpu')}, with 95 % intervals, and how far the "
-            "ratio moves when a point beside the place is left out:"
+            f"{_stamps(comparison.stamps)}At matched interactivity, total {_unit('total_tok_s_gpu')}, with 95 % "
+            "intervals, and how far the ratio moves when a point beside the place is left out:"
         )
         yield _ratios(comparison)
         yield _details(comparison)
-    if drawn := matched_power(comparison.targets):
-        scope = ", ".join(
-            dict.fromkeys(arm.scope for level in comparison.power for arm in (level.mtp, level.off) if arm.scope)
-        )
+
+
+def _matched_power_section(comparison: Comparison) -> Iterator[str]:
+    """What sensors measured, at matched interactivity."""
+    if rows := matched_power(comparison.targets):
+        arms = [arm for level in comparison.power for arm in (level.mtp, level.off)]
+        scope = ", ".join(dict.fromkeys(arm.scope for arm in arms if arm.scope))
+        stamps = _stamps(comparison.stamps)
         yield f"{stamps}Measured power at matched interactivity, of {escaped(scope)}, all tokens a MW in and out:"
-        yield _stamped_grid(comparison.stamps, MATCHED_HEAD, drawn)
+        yield _stamped_grid(comparison.stamps, MATCHED_HEAD, rows)
+
+
+def _equal_load_section(comparison: Comparison) -> Iterator[str]:
+    """Both arms at each load that both measured."""
     if comparison.same_concurrency:
         yield f"At equal {_held_equal(comparison)}, as measured:"
         yield _same_concurrency(comparison)
-    if found := positions(pair.mtp):
+
+
+def _positions_section(comparison: Comparison) -> Iterator[str]:
+    """Acceptance by position of the draft, where it was counted."""
+    if found := positions(comparison.pair.mtp):
+        stamps = _stamps(comparison.stamps)
         yield f"{stamps}How often the draft at each position was accepted, % of the steps that had drafts:"
         yield _positions(comparison, found)
+
+
+def _power_section(comparison: Comparison) -> Iterator[str]:
+    """Power of both arms at each load."""
     if comparison.power:
         yield (
-            f"{stamps}Power at equal {_held_equal(comparison)}. Measured figures are of what `scope` names, "
-            "provisioned ones of the all-in power that is assumed for a GPU: never compare one with the other. All "
-            "tokens count, in and out."
+            f"{_stamps(comparison.stamps)}Power at equal {_held_equal(comparison)}. Measured figures are of what "
+            "`scope` names, provisioned ones of the all-in power that is assumed for a GPU: never compare one with the "
+            "other. All tokens count, in and out."
         )
         yield _stamped_grid(comparison.stamps, *power_grid(comparison.power))
-    yield f"{stamps}{_rates(comparison)}"
+
+
+def _doubts_section(comparison: Comparison) -> Iterator[str]:
+    """In what the arms differ, and what to know before believing a number."""
     if comparison.diff.differences:
         yield "What differs between the arms:"
         yield _differences(comparison)
@@ -234,11 +263,11 @@ def _positions(comparison: Comparison, found: Sequence[Positions]) -> str:
     return _stamped_grid(comparison.stamps, head, rows)
 
 
-def _rates(comparison: Comparison) -> str:
-    rates = comparison.rates
-    usd = f"${number(rates.usd_per_gpu_hour)} per GPU-hour" if rates.usd_per_gpu_hour else "no price"
-    kw = f"{number(rates.all_in_kw)} kW per GPU, all in" if rates.all_in_kw else "no all-in power"
-    return f"Assumed: {usd} ({escaped(rates.usd_from)}); {kw} ({escaped(rates.kw_from)})."
+def _assumed(comparison: Comparison) -> str:
+    assumed = comparison.assumptions
+    usd = f"${number(assumed.usd_per_gpu_hour)} per GPU-hour" if assumed.usd_per_gpu_hour else "no price"
+    kw = f"{number(assumed.all_in_kw)} kW per GPU, all in" if assumed.all_in_kw else "no all-in power"
+    return f"Assumed: {usd} ({escaped(assumed.usd_from)}); {kw} ({escaped(assumed.kw_from)})."
 
 
 def _differences(comparison: Comparison) -> str:

@@ -9,17 +9,18 @@ interactivity. Every entry with numbers carries the stamps of its pair.
 
 import json
 
-from analysis.choices import Choice
+from analysis.assumptions import Assumptions
+from analysis.choices import Best, Choice
 from analysis.compare import Report
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio
+from analysis.crossovers import Crossover
 from analysis.diff import FIELDS, Diff
-from analysis.evidence import positions
+from analysis.drafts_used import Positions, positions
 from analysis.pairs import Side
-from analysis.power import Drawn, PowerLevel
+from analysis.power import ArmPower, PowerAtLoad
 from analysis.prose import paragraph
+from analysis.ratio import Ratio
 from analysis.targets import Reading, SameConcurrency, Target
-from analysis.understand import Best
 
 SCHEMA = 1
 """Of this shape; raised when a key changes its meaning."""
@@ -29,12 +30,12 @@ DIGITS = 9
 Plain = dict[str, object]
 
 
-def text(report: Report) -> str:
+def render(report: Report) -> str:
     """JSON, indented; NaN and infinity can't occur."""
-    return json.dumps(_rounded(plain(report)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_rounded(report_fields(report)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def plain(report: Report) -> Plain:
+def report_fields(report: Report) -> Plain:
     """The whole report."""
     return {
         "schema": SCHEMA,
@@ -42,18 +43,18 @@ def plain(report: Report) -> Plain:
         "refused": [
             {"key": refused.key, "reason": refused.reason, "fields": list(refused.fields)} for refused in report.refused
         ],
-        "choices": [plain_choice(choice) for choice in report.choices],
+        "choices": [choice_fields(choice) for choice in report.choices],
         "unusable": [{"row": unusable.row, "reason": unusable.reason} for unusable in report.unusable],
     }
 
 
 def _pair(comparison: Comparison) -> Plain:
-    pair, stamps = comparison.pair, list(comparison.stamps)
+    pair = comparison.pair
     return {
         "key": pair.key,
         "view": pair.view,
         "verdict": comparison.verdict,
-        "stamps": stamps,
+        "stamps": list(comparison.stamps),
         "flags": [{"code": flag.code, "text": flag.text} for flag in comparison.flags],
         "text": paragraph(comparison),
         "arms": {"mtp": _side(pair.mtp), "off": _side(pair.off)},
@@ -61,33 +62,40 @@ def _pair(comparison: Comparison) -> Plain:
         "targets": [_target(comparison, target) for target in comparison.targets],
         "same_concurrency": [_same(comparison, level) for level in comparison.same_concurrency],
         "power": [_power(comparison, level) for level in comparison.power],
-        "crossovers": [
-            {
-                "at": found.at,
-                "lo": found.lo,
-                "hi": found.hi,
-                "mtp_better_above": found.mtp_better_above,
-                "stamps": stamps,
-            }
-            for found in comparison.crossovers
-        ],
-        "acceptance_by_position": [
-            {
-                "topology": level.topology.label,
-                **level.load.fields,
-                "accepted": list(accepted),
-                "stamps": stamps,
-            }
-            for level, accepted in positions(pair.mtp)
-        ],
-        "drafts": {"used": comparison.evidence.drafts, "because": list(comparison.evidence.because)},
-        "rates": {
-            "usd_per_gpu_hour": comparison.rates.usd_per_gpu_hour,
-            "usd_from": comparison.rates.usd_from,
-            "all_in_kw": comparison.rates.all_in_kw,
-            "kw_from": comparison.rates.kw_from,
-        },
+        "crossovers": [_crossover(comparison, found) for found in comparison.crossovers],
+        "acceptance_by_position": [_accepted(comparison, found) for found in positions(pair.mtp)],
+        "drafts": {"used": comparison.draft_finding.drafts, "because": list(comparison.draft_finding.because)},
+        "rates": _assumptions(comparison.assumptions),
         "diff": _diff(comparison.diff),
+    }
+
+
+def _crossover(comparison: Comparison, found: Crossover) -> Plain:
+    return {
+        "at": found.at,
+        "lo": found.lo,
+        "hi": found.hi,
+        "mtp_better_above": found.mtp_better_above,
+        "stamps": list(comparison.stamps),
+    }
+
+
+def _accepted(comparison: Comparison, found: Positions) -> Plain:
+    """How often drafts were accepted at one load, by position."""
+    return {
+        "topology": found.level.topology.label,
+        **found.level.load.fields,
+        "accepted": list(found.accepted),
+        "stamps": list(comparison.stamps),
+    }
+
+
+def _assumptions(assumed: Assumptions) -> Plain:
+    return {
+        "usd_per_gpu_hour": assumed.usd_per_gpu_hour,
+        "usd_from": assumed.usd_from,
+        "all_in_kw": assumed.all_in_kw,
+        "kw_from": assumed.kw_from,
     }
 
 
@@ -107,8 +115,8 @@ def _side(side: Side) -> Plain:
 def _target(comparison: Comparison, target: Target) -> Plain:
     return {
         "at": target.at,
-        "mtp": fields_of(target.mtp),
-        "off": fields_of(target.off),
+        "mtp": reading_fields(target.mtp),
+        "off": reading_fields(target.off),
         **_ratio(target.ratio),
         "output": _ratio(target.output_ratio) if target.output_ratio else None,
         "energy_j_per_tok_output": _ratio(target.energy_ratio) if target.energy_ratio else None,
@@ -123,8 +131,8 @@ def _target(comparison: Comparison, target: Target) -> Plain:
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     return {
         **level.load.fields,
-        "mtp": fields_of(level.mtp),
-        "off": fields_of(level.off),
+        "mtp": reading_fields(level.mtp),
+        "off": reading_fields(level.off),
         **_ratio(level.ratio),
         "output": _ratio(level.output_ratio) if level.output_ratio else None,
         "speedup": _ratio(level.speedup),
@@ -135,24 +143,24 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
     }
 
 
-def _power(comparison: Comparison, level: PowerLevel) -> Plain:
+def _power(comparison: Comparison, level: PowerAtLoad) -> Plain:
     return {
         **level.load.fields,
-        "mtp": drawn_fields(level.mtp),
-        "off": drawn_fields(level.off),
+        "mtp": power_fields(level.mtp),
+        "off": power_fields(level.off),
         "energy_ratio": level.energy_ratio,
         "stamps": list(comparison.stamps),
     }
 
 
-def drawn_fields(drawn: Drawn) -> Plain:
-    """What one arm drew at a concurrency, by name."""
+def power_fields(arm: ArmPower) -> Plain:
+    """Power of one arm at one load, by name."""
     return {
-        **drawn.figures,
-        "tok_s_mw_provisioned": drawn.tok_s_mw_provisioned,
-        "measured_to_provisioned": drawn.measured_to_provisioned,
-        "power_scope": drawn.scope,
-        "void": list(drawn.void),
+        **arm.figures,
+        "tok_s_mw_provisioned": arm.tok_s_mw_provisioned,
+        "measured_to_provisioned": arm.measured_to_provisioned,
+        "power_scope": arm.scope,
+        "void": list(arm.void),
     }
 
 
@@ -162,7 +170,7 @@ def _ratio(ratio: Ratio | None) -> Plain:
     return {"ratio": ratio.value, "lo": ratio.lo, "hi": ratio.hi}
 
 
-def fields_of(reading: Reading) -> Plain:
+def reading_fields(reading: Reading) -> Plain:
     """What one arm delivers at a target, by name."""
     return {
         "interactivity": reading.interactivity,
@@ -190,7 +198,7 @@ def _diff(diff: Diff) -> Plain:
     return {"read": diff.read, "notes": list(diff.notes), **classes}
 
 
-def plain_choice(choice: Choice) -> Plain:
+def choice_fields(choice: Choice) -> Plain:
     """Which draft length to run, at each concurrency and each interactivity."""
     return {
         "key": choice.key,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.importers.fields import LARGEST, Fields, UnusableRow, clean_text
-from analysis.importers.row import Row
+from analysis.importers.row import FlatRow
 from harness.records import SCHEMA
 
 NAMES = ("run_key", "pair_key", "model", "gpu", "precision", "engine")
@@ -19,7 +19,7 @@ def matches(record: Mapping[str, Any]) -> bool:
     return "schema" in record and "run_key" in record
 
 
-def row(record: Mapping[str, Any]) -> Row:
+def row(record: Mapping[str, Any]) -> FlatRow:
     """The record itself, once it is known to hold what a row must hold.
 
     Raises:

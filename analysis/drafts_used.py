@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from analysis.pairs import Level, Pair, Side, days_apart
+from analysis.pairs import DAYS_COMPARABLE, MeasuredLoad, Pair, Side, days_apart
 from analysis.rows import X, Y
 
 NOISE = 0.02
 """Two runs of one configuration on two days differ by 0.9 % in throughput and 0.4 % in interactivity (MI325X)."""
 
-DAYS_NEAR = 14
 SHARED_AT_LEAST = 3
 LOW_CONCURRENCY = 16
 ONE_BY_ONE = 1.1
@@ -41,7 +40,7 @@ class Drafts(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class DraftFinding:
     """A finding and what it rests on.
 
     Attributes:
@@ -55,23 +54,23 @@ class Evidence:
         return f"drafts {self.drafts}: {'; '.join(self.because)}"
 
 
-def evidence(pair: Pair) -> Evidence:
+def were_drafts_used(pair: Pair) -> DraftFinding:
     """The findings of one pair; counters outweigh the checks that do without."""
     lengths = [level.mean("acceptance_length") for level in pair.mtp.levels]
     known = [length for length in lengths if length is not None]
     if known:
-        return Evidence(Drafts.USED, (f"acceptance length {_range(known)} by the engine's counters",))
+        return DraftFinding(Drafts.USED, (f"acceptance length {_range(known)} by the engine's counters",))
     suspicions = [*_coincide(pair), *_one_by_one(pair)]
     if suspicions:
-        return Evidence(Drafts.PROBABLY_NOT_USED, tuple(suspicions))
+        return DraftFinding(Drafts.PROBABLY_NOT_USED, tuple(suspicions))
     in_use, because = _several_at_once(pair)
-    return Evidence(Drafts.USED if in_use else Drafts.CANT_TELL, (because,))
+    return DraftFinding(Drafts.USED if in_use else Drafts.CANT_TELL, (because,))
 
 
 class Positions(NamedTuple):
     """How often the draft at each position was accepted at one level, per verification step; None where not counted."""
 
-    level: Level
+    level: MeasuredLoad
     accepted: tuple[float | None, ...]
 
 
@@ -85,7 +84,7 @@ def positions(side: Side) -> tuple[Positions, ...]:
 def _coincide(pair: Pair) -> Iterable[str]:
     shared = [(off, mtp) for off in pair.off.levels for mtp in pair.mtp.levels if _same_place(off, mtp)]
     gap = days_apart((pair.off.days or ("",))[-1], (pair.mtp.days or ("",))[-1])
-    if len(shared) < SHARED_AT_LEAST or gap is None or gap > DAYS_NEAR:
+    if len(shared) < SHARED_AT_LEAST or gap is None or gap > DAYS_COMPARABLE:
         return
     furthest = {name: max(_apart(off, mtp, name) for off, mtp in shared) for name in (X, Y)}
     if max(furthest.values()) <= NOISE:
@@ -99,11 +98,11 @@ def _days(gap: int) -> str:
     return f"{gap} days apart" if gap > 1 else "a day apart" if gap else "on one day"
 
 
-def _same_place(off: Level, mtp: Level) -> bool:
+def _same_place(off: MeasuredLoad, mtp: MeasuredLoad) -> bool:
     return (off.topology, off.load) == (mtp.topology, mtp.load)
 
 
-def _apart(off: Level, mtp: Level, name: str) -> float:
+def _apart(off: MeasuredLoad, mtp: MeasuredLoad, name: str) -> float:
     one, other = off.mean(name), mtp.mean(name)
     return abs(one / other - 1) if one and other else float("inf")
 
@@ -134,7 +133,7 @@ def _lowest(side: Side) -> tuple[float, float] | None:
     return lowest if lowest and lowest[0] <= LOW_CONCURRENCY else None
 
 
-def _gaps_over_tpot(level: Level) -> float | None:
+def _gaps_over_tpot(level: MeasuredLoad) -> float | None:
     ratios = [row.itl_over_tpot for row in level.rows if row.itl_over_tpot]
     return sum(ratios) / len(ratios) if ratios else None
 

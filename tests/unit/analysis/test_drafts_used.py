@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from analysis.evidence import Drafts, evidence
-from analysis.pairing import find
-from analysis.rows import Table, load
+from analysis.drafts_used import Drafts, were_drafts_used
+from analysis.pairing import find_pairs
+from analysis.rows import Table, load_table
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 
@@ -15,8 +15,8 @@ PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 @pytest.fixture(scope="module")
 def public():
     def findings(file):
-        asked, _ = find(load([PUBLISHED / file]))
-        return {pair.key: evidence(pair) for each in asked for pair in each.matched}
+        asked, _ = find_pairs(load_table([PUBLISHED / file]))
+        return {pair.key: were_drafts_used(pair) for each in asked for pair in each.matched}
 
     return findings
 
@@ -32,8 +32,8 @@ def rows_with(table, **mtp):
 
 
 def drafts_of(table):
-    (asked,), _ = find(table)
-    return evidence(asked.matched[0]).drafts
+    (asked,), _ = find_pairs(table)
+    return were_drafts_used(asked.matched[0]).drafts
 
 
 def test_the_mi325x_page_compares_off_with_off(public):
@@ -62,7 +62,7 @@ def test_only_mi325x_is_suspected(public, file):
 
 
 def test_counters_settle_it(synthetic, pair_of):
-    found = evidence(pair_of(synthetic.Sweep()))
+    found = were_drafts_used(pair_of(synthetic.Sweep()))
 
     assert (Drafts.USED, ("acceptance length 2.40 by the engine's counters",)) == (found.drafts, found.because)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from analysis.compare import Report
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio, Verdict
-from analysis.power import Drawn
-from analysis.tables.plain import DIGITS, drawn_fields, fields_of
+from analysis.power import ArmPower
+from analysis.ratio import Ratio, Verdict
+from analysis.tables.as_json import DIGITS, power_fields, reading_fields
 from analysis.targets import Reading
 
 COLUMNS = (
@@ -26,7 +26,7 @@ COLUMNS = (
 Line = Mapping[str, object]
 
 
-def text(report: Report) -> str:
+def render(report: Report) -> str:
     """CSV with a header; what is not known is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
@@ -56,10 +56,10 @@ def _comparison(comparison: Comparison) -> Iterator[Line]:
         verdict = comparison.verdict_of(level.ratio)
         yield {**place, "arm": "mtp", **_reading(level.mtp), **_ratio(level.ratio, verdict)}
         yield {**place, "arm": "off", **_reading(level.off)}
-    for drawn in comparison.power:
-        place = {**common, "table": "power", "at": drawn.load.amount}
-        yield {**place, "arm": "mtp", **_drawn(drawn.mtp), "energy_ratio": drawn.energy_ratio}
-        yield {**place, "arm": "off", **_drawn(drawn.off)}
+    for power in comparison.power:
+        place = {**common, "table": "power", "at": power.load.amount}
+        yield {**place, "arm": "mtp", **_power(power.mtp), "energy_ratio": power.energy_ratio}
+        yield {**place, "arm": "off", **_power(power.off)}
     if not (comparison.targets or comparison.same_concurrency):
         yield {**common, "table": "matched", "note": "; ".join(flag.text for flag in comparison.flags)}
 
@@ -74,11 +74,11 @@ def _printed(line: Line) -> Line:
 def _reading(reading: Reading) -> Line:
     """The JSON's fields, each as one cell."""
     cells = {"gpus": "/".join(map(str, reading.gpus)), "clamped": "clamped" if reading.clamped else ""}
-    return {**fields_of(reading), **cells}
+    return {**reading_fields(reading), **cells}
 
 
-def _drawn(drawn: Drawn) -> Line:
-    return {**drawn_fields(drawn), "void": " ".join(drawn.void)}
+def _power(arm: ArmPower) -> Line:
+    return {**power_fields(arm), "void": " ".join(arm.void)}
 
 
 def _ratio(ratio: Ratio | None, verdict: Verdict | None) -> Line:

@@ -19,7 +19,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PriceChoice:
     """Which prices the user asks for.
 
     Attributes:
@@ -35,7 +35,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class Assumptions:
     """What one GPU costs and draws, each with its origin; None with the reason where nothing is known."""
 
     usd_per_gpu_hour: float | None
@@ -56,13 +56,13 @@ class Rates:
         return tok_s_mw(tok_s_gpu, self.all_in_kw)
 
 
-def wanted(text: str | None) -> Wanted:
+def parse_prices(text: str | None) -> PriceChoice:
     """What `--prices` says: a day, a tier, `usd=2.10` and `kw=1.4`, any of them, comma-separated.
 
     Raises:
         UserError: a part is none of these.
     """
-    want = Wanted()
+    want = PriceChoice()
     for part in filter(None, (text or "").replace(" ", "").split(",")):
         name, _, number = part.partition("=")
         figure = float(number) if re.fullmatch(r"\d{1,6}(\.\d+)?", number) else 0.0
@@ -82,7 +82,7 @@ def wanted(text: str | None) -> Wanted:
     return want
 
 
-def rates(gpu: str, facts: Gpu | None, want: Wanted) -> Rates:
+def assumptions(gpu: str, facts: Gpu | None, want: PriceChoice) -> Assumptions:
     """Price and power of a GPU, as wanted.
 
     Args:
@@ -94,7 +94,7 @@ def rates(gpu: str, facts: Gpu | None, want: Wanted) -> Rates:
     missing = _missing(gpu, facts, prices, want)
     usd, kw = (prices.usd_per_gpu_hour.get(want.tier), prices.all_in_kw) if prices else (None, None)
     since = f"from {prices.since} on" if prices else missing
-    return Rates(
+    return Assumptions(
         usd_per_gpu_hour=want.usd_per_gpu_hour or usd,
         usd_from="your own" if want.usd_per_gpu_hour else f"{want.tier}, {since}" if usd else missing,
         all_in_kw=want.all_in_kw or kw,
@@ -102,7 +102,7 @@ def rates(gpu: str, facts: Gpu | None, want: Wanted) -> Rates:
     )
 
 
-def _missing(gpu: str, facts: Gpu | None, prices: Prices | None, want: Wanted) -> str:
+def _missing(gpu: str, facts: Gpu | None, prices: Prices | None, want: PriceChoice) -> str:
     """Why there is no figure."""
     if facts is None:
         return f"configs/gpus has no {gpu}"

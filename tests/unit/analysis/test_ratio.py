@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.contrast import Ratio, Verdict, ratio
+from analysis.ratio import Ratio, Verdict, ratio
 from analysis.spread import Error
 
 

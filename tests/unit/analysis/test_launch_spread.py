@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from analysis.compare import compare_paths, options
-from analysis.contrast import Verdict
-from analysis.pairing import find
-from analysis.recorded import launch_spread
-from analysis.rows import load
+from analysis.compare import compare_paths, parse_options
+from analysis.launch_spread import launch_spread
+from analysis.pairing import find_pairs
+from analysis.ratio import Verdict
+from analysis.rows import load_table
 from harness.errors import UserError
 
 
@@ -38,7 +38,7 @@ def test_one_launch_alone_gets_no_verdict(single):
 
 def test_a_recorded_spread_gives_one_launch_a_verdict_and_says_so(synthetic, single, tmp_path):
     earlier = recorded_at(synthetic, tmp_path / "earlier", 0.01)
-    report = compare_paths([single], options(spread_from=earlier))
+    report = compare_paths([single], parse_options(spread_from=earlier))
 
     assert Verdict.NOT_RESOLVED not in {ratio.verdict() for ratio in ratios(report)}
     assert any("10 launches recorded elsewhere" in flag.text for flag in report.comparisons[0].flags)
@@ -49,7 +49,7 @@ def test_the_interval_is_as_wide_as_the_recorded_launches_differ(synthetic, sing
     widths = {}
     for noise in (0.01, 0.04):
         earlier = recorded_at(synthetic, tmp_path / f"{noise}", noise)
-        (comparison,) = compare_paths([single], options(spread_from=earlier)).comparisons
+        (comparison,) = compare_paths([single], parse_options(spread_from=earlier)).comparisons
         widths[noise] = [math.log(level.ratio.hi / level.ratio.value) for level in comparison.same_concurrency]
 
     for known, wide in zip(widths[0.01], widths[0.04], strict=True):
@@ -62,7 +62,7 @@ def test_arms_with_several_launches_keep_their_own_spread(synthetic, tmp_path):
     several = synthetic.Sweep(name="several").write(tmp_path / "several")
     earlier = recorded_at(synthetic, tmp_path / "earlier", 0.2)
 
-    assert ratios(compare_paths([several])) == ratios(compare_paths([several], options(spread_from=earlier)))
+    assert ratios(compare_paths([several])) == ratios(compare_paths([several], parse_options(spread_from=earlier)))
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_launches_of_another_system_tell_nothing(synthetic, single, tmp_path, ot
     earlier = recorded_at(synthetic, tmp_path / "earlier", 0.01, **other)
 
     with pytest.raises(UserError, match="no Run of the same model, GPU, precision, engine and arrivals"):
-        compare_paths([single], options(spread_from=earlier))
+        compare_paths([single], parse_options(spread_from=earlier))
 
 
 def test_a_launch_deviates_as_its_server_did_at_all_concurrencies(synthetic, tmp_path):
     folder = synthetic.Sweep(launches=200, launch_noise=0.03, block_noise=0.001, name="many").write(tmp_path)
-    table = load([folder])
-    (asked,), _ = find(table)
+    table = load_table([folder])
+    (asked,), _ = find_pairs(table)
     spread = launch_spread(table.rows, asked.question)
 
     assert spread is not None

@@ -6,11 +6,10 @@ Chooses between our own comparison and the published computation; computes nothi
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from analysis import plots, tables
-from analysis.compare import Options, Report, compare_paths, options
-from analysis.published import as_published, published_pages
+from analysis import plots, published, tables
+from analysis.compare import Options, Report, compare_paths
 from analysis.report import page, page_as_published
-from analysis.rows import load
+from analysis.rows import load_table
 from harness.errors import UserError
 from harness.whole import atomic, write_text
 
@@ -20,27 +19,17 @@ PAGE = "page.html"
 
 def compare_text(
     paths: Sequence[Path],
+    options: Options | None = None,
     *,
-    at: str | None = None,
-    pair: str | None = None,
-    view: str | None = None,
-    prices: str | None = None,
-    force: bool = False,
-    spread_from: Path | None = None,
-    published: bool = False,
+    as_published: bool = False,
     output_format: str = "md",
 ) -> tuple[str, bool]:
     """The comparison of everything in `paths`, in one format, ending with a line break.
 
     Args:
         paths: results folders, or files that import understands.
-        at: interactivities, tok/s/user, comma-separated.
-        pair: glob over pair keys.
-        view: matched or best-of-topologies.
-        prices: a day, or a tier.
-        force: compare arms that differ in more than MTP.
-        spread_from: results that tell how far launches of the same system differ.
-        published: compute as the public dashboard did, see `analysis.published`.
+        options: what is asked for beyond the paths; see `compare.parse_options`.
+        as_published: compute as the public dashboard did, see `analysis.published`.
         output_format: md, csv or json.
 
     Returns:
@@ -50,27 +39,29 @@ def compare_text(
         UserError: an option is wrong.
         ResultsError: a path can't be read.
     """
-    asked = options(at=at, pair=pair, view=view, prices=prices, force=force, spread_from=spread_from)
-    if published:
-        table, pages = load(paths), published_pages(paths)
-        text = as_published(table, pages, at=asked.at, pair=pair, prices=prices, output_format=output_format)
-        return text, bool(table.rows or pages)
-    report = compare_paths(paths, asked)
+    options = options or Options()
+    if as_published:
+        return _text_as_published(paths, options, output_format)
+    report = compare_paths(paths, options)
     return tables.render(report, output_format), bool(report.comparisons)
+
+
+def _text_as_published(paths: Sequence[Path], options: Options, output_format: str) -> tuple[str, bool]:
+    table, pages = load_table(paths), published.published_pages(paths)
+    text = published.as_published(
+        table, pages, at=options.at, pair=options.pair, prices=options.prices, output_format=output_format
+    )
+    return text, bool(table.rows or pages)
 
 
 def write_page(
     paths: Sequence[Path],
     output: Path,
+    options: Options | None = None,
     *,
     png: Path | None = None,
     svg: Path | None = None,
-    at: str | None = None,
-    pair: str | None = None,
-    view: str | None = None,
-    prices: str | None = None,
-    force: bool = False,
-    published: bool = False,
+    as_published: bool = False,
 ) -> tuple[list[Path], bool]:
     """Write the page of everything in `paths`, and pictures of it where asked for; options as in `compare_text`.
 
@@ -82,15 +73,15 @@ def write_page(
         UserError: an option is wrong, or a picture is asked for of a computation that only pages show.
         ResultsError: a path can't be read.
     """
-    asked = options(at=at, pair=pair, view=view, prices=prices, force=force)
-    if published:
+    options = options or Options()
+    if as_published:
         if png or svg:
             raise UserError("--png and --svg draw our own comparison: give them without --as-published")
-        text, compared = page_as_published(paths, asked)
+        text, compared = page_as_published(paths, options)
         write_text(output, text)
         return [output], compared
-    report = compare_paths(paths, asked)
-    write_text(output, page(report, prices))
+    report = compare_paths(paths, options)
+    write_text(output, page(report, options.prices))
     return [output, *_pictures(report, svg, png)], bool(report.comparisons)
 
 

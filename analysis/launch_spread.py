@@ -62,11 +62,6 @@ def _deviations(launches: Sequence[dict[Load, Row]]) -> NDArray[np.float64] | No
     shared = set.intersection(*(set(launch) for launch in launches))
     if len(launches) < 2 or not shared:
         return None
-    logs = np.log([[[_number(launch[c], name) for name in SERIES] for c in sorted(shared)] for launch in launches])
+    logs = np.log([[[launch[c].number_or_nan(name) for name in SERIES] for c in sorted(shared)] for launch in launches])
     around = (logs - logs.mean(axis=0)).mean(axis=1)
     return np.asarray(around * math.sqrt(len(launches) / (len(launches) - 1)))
-
-
-def _number(row: Row, name: str) -> float:
-    value = row.number(name)
-    return math.nan if value is None else value

@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from analysis.assumptions import PriceChoice, assumptions, tiers
 from analysis.compare import Report
 from analysis.comparison import Comparison
-from analysis.contrast import Ratio, Verdict
 from analysis.diff import COMMAND_LINE
-from analysis.evidence import Drafts
+from analysis.drafts_used import Drafts
 from analysis.facts import gpu_of
 from analysis.pairs import MATCHED, Pair, Side, loop_of
 from analysis.prose import caveats, sentences, verdict
-from analysis.rates import Wanted, rates, tiers
+from analysis.ratio import Ratio, Verdict
 from analysis.report.arms import Plain, arm
 from analysis.report.sources import command_lines, invalid_points, meaning, provenance
 from analysis.rows import Unusable
-from analysis.tables.plain import plain_choice
+from analysis.tables.as_json import choice_fields
 from analysis.targets import Reading, SameConcurrency
 
 TONES = {
@@ -29,7 +29,7 @@ TONES = {
 """Verdict -> how the page tints it; whatever is no verdict stays grey."""
 
 
-def entries(report: Report, want: Wanted) -> list[Plain]:
+def entries(report: Report, want: PriceChoice) -> list[Plain]:
     """One entry for each comparison, in the report's order."""
     ids: Counter[str] = Counter()
     found = []
@@ -43,7 +43,7 @@ def entries(report: Report, want: Wanted) -> list[Plain]:
 
 def choices(report: Report) -> list[Plain]:
     """Which draft length to run where, for each system that ran several."""
-    return [plain_choice(choice) for choice in report.choices]
+    return [choice_fields(choice) for choice in report.choices]
 
 
 def left_out(report: Report) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def _why(left: Unusable) -> str:
     return " ".join(meaning(code) for code in codes) or left.reason
 
 
-def _entry(comparison: Comparison, unusable: Sequence[Unusable], want: Wanted) -> Plain:
+def _entry(comparison: Comparison, unusable: Sequence[Unusable], want: PriceChoice) -> Plain:
     pair = comparison.pair
     places, first = [target.at for target in comparison.targets], list(caveats(comparison))
     ends = [*places, *(comparison.overlap or ())]
@@ -82,13 +82,13 @@ def _entry(comparison: Comparison, unusable: Sequence[Unusable], want: Wanted) -
         "within_launch": comparison.within_launch,
         "stamps": list(comparison.stamps),
         "flags": [(flag.code, flag.text) for flag in comparison.flags],
-        "drafts": str(comparison.evidence),
+        "drafts": str(comparison.draft_finding),
         "overlap": comparison.overlap,
         "targets": places,
         "crossovers": [(found.at, found.lo, found.hi) for found in comparison.crossovers],
         "arms": {"mtp": arm(pair.mtp, comparison.mtp, ends), "off": arm(pair.off, comparison.off, ends)},
         "same": [_same(comparison, level) for level in comparison.same_concurrency],
-        "rates": _rates(comparison, want),
+        "rates": _assumptions(comparison, want),
         "command": command_lines(pair),
         "differences": [(d.name, d.kind, d.off, d.mtp) for d in comparison.diff.differences if d.name != COMMAND_LINE],
         "notes": list(comparison.diff.notes),
@@ -125,7 +125,7 @@ def _verdicts(comparison: Comparison) -> str:
     """Which verdicts single places may have: all, none (a demo), or `unknown` alone."""
     if "demo" in comparison.stamps:
         return "none"
-    return "unknown" if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED else "all"
+    return "unknown" if comparison.draft_finding.drafts == Drafts.PROBABLY_NOT_USED else "all"
 
 
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
@@ -154,11 +154,11 @@ def _ratio(ratio: Ratio) -> tuple[float, float | None, float | None]:
     return ratio.value, ratio.lo, ratio.hi
 
 
-def _rates(comparison: Comparison, want: Wanted) -> Plain:
+def _assumptions(comparison: Comparison, want: PriceChoice) -> Plain:
     """The assumptions in force, and what each tier pays on the same day."""
-    chosen, gpu = comparison.rates, comparison.pair.question.gpu
+    chosen, gpu = comparison.assumptions, comparison.pair.question.gpu
     facts = gpu_of(comparison.pair.mtp.rows[0])
-    by_tier = {tier: rates(gpu, facts, replace(want, tier=tier, usd_per_gpu_hour=None)) for tier in tiers()}
+    by_tier = {tier: assumptions(gpu, facts, replace(want, tier=tier, usd_per_gpu_hour=None)) for tier in tiers()}
     return {
         "usd": chosen.usd_per_gpu_hour,
         "usd_from": chosen.usd_from,
