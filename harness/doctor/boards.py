@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from harness.doctor.finding import Finding, Scene, good, note, warning
+from harness.doctor.finding import Examination, Finding, good, note, warning
 from harness.doctor.hardware import AREA, MAKERS, present
 from harness.doctor.needs import needs
 from harness.errors import NoMeter
@@ -32,12 +32,12 @@ UPDATE = {
 }
 
 
-def boards(scene: Scene) -> Iterator[Finding]:
+def boards(examination: Examination) -> Iterator[Finding]:
     """Every vendor whose hardware is here, and what the sweep needs of it."""
     devices: dict[Vendor, Sequence[Device]] = {}
-    for vendor in present(scene):
+    for vendor in present(examination):
         try:
-            stream = glance(vendor, scene.sensor_s)
+            stream = glance(vendor, examination.sensor_s)
         except NoMeter as error:
             says, _, remedy = str(error).rpartition(": ")
             yield warning(AREA, f"{MAKERS[vendor].name} library", f"{says}: there will be no power figures", remedy)
@@ -45,7 +45,7 @@ def boards(scene: Scene) -> Iterator[Finding]:
         assert stream.header is not None, "glance gives none without"
         devices[vendor] = stream.header.devices
         yield from told(vendor, stream)
-    yield from needs(scene, devices)
+    yield from needs(examination, devices)
 
 
 def told(vendor: Vendor, stream: Stream) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.doctor.finding import Finding, Scene, blocks, good, warning
+from harness.doctor.finding import Examination, Finding, blocks, good, warning
 from harness.doctor.hardware import AREA, MAKERS, present
 from harness.plan.memory import memory
 from harness.power.open import MAKERS as METERS
@@ -16,15 +16,15 @@ _WORD = re.compile(r"[A-Z0-9]+")
 _RACK = re.compile(r"NVL\d+")
 
 
-def needs(scene: Scene, devices: Mapping[Vendor, Sequence[Device]]) -> Iterator[Finding]:
+def needs(examination: Examination, devices: Mapping[Vendor, Sequence[Device]]) -> Iterator[Finding]:
     """One line for each way in which the sweep uses GPUs.
 
     Args:
-        scene: what is asked.
+        examination: what is asked.
         devices: the GPUs that could be asked who they are.
     """
-    runs = [run for run in scene.runs if run.gpu.vendor in MAKERS and run.engine.name != "emulator"]
-    here = present(scene)
+    runs = [run for run in examination.runs if run.gpu.vendor in MAKERS and run.engine.name != "emulator"]
+    here = present(examination)
     for run in {(run.gpu.name, run.parallel.gpus): run for run in runs}.values():
         vendor = run.gpu.vendor
         if vendor not in here:
