@@ -3,8 +3,8 @@
 import numpy as np
 
 from harness.metrics.point_data import PointData, mapped, missing
+from harness.metrics.requests import quotient
 from harness.records import Estimate
-from harness.stats import Floats
 
 
 def ttft_s(data: PointData) -> Estimate:
@@ -40,7 +40,7 @@ def e2e_s(data: PointData) -> Estimate:
 def user_tok_s_e2e(data: PointData) -> Estimate:
     """Output tokens of a request over its whole life, waiting for the first one included."""
     cohort = data.reduced.cohort
-    return data.distribution(_positive(cohort.tokens, cohort.e2e_s))
+    return data.distribution(quotient(cohort.tokens, cohort.e2e_s))
 
 
 def send_late_s(data: PointData) -> Estimate:
@@ -98,9 +98,3 @@ def inferencex_tpot_s(data: PointData) -> Estimate:
 def inferencex_interactivity(data: PointData) -> Estimate:
     """1 / InferenceX's median TPOT."""
     return mapped(inferencex_tpot_s(data), lambda tpot: 1 / tpot)
-
-
-def _positive(numerator: Floats, denominator: Floats) -> Floats:
-    whole = np.full(len(numerator), np.nan)
-    quotient: Floats = np.divide(numerator, denominator, out=whole, where=denominator > 0)
-    return quotient

@@ -14,6 +14,7 @@ from harness import stats
 from harness.metrics.counters import Counters
 from harness.metrics.histogram import Histogram
 from harness.metrics.reduce import Reduced
+from harness.metrics.requests import quotient
 from harness.power.evidence import Power
 from harness.records import Estimate, Int64
 from harness.spec import Point, Prices
@@ -72,8 +73,8 @@ class PointData:
             return missing("nothing_counted")
         counts = self.resamples(len(numerator)).astype(np.float64)
         value = float(transform(numerator.sum() / denominator.sum()))
-        draws = transform(_quotient(counts @ numerator, counts @ denominator))
-        return with_interval(value, self._interval(value, draws, _quotient(numerator, denominator)))
+        draws = transform(quotient(counts @ numerator, counts @ denominator))
+        return with_interval(value, self._interval(value, draws, quotient(numerator, denominator)))
 
     def distribution(self, values: Floats) -> Estimate:
         """The median of the cohort's values, with percentiles; NaN marks requests that have none."""
@@ -109,12 +110,6 @@ def block_medians(values: Floats, block: Ints, blocks: int) -> Floats:
     for index in np.unique(block):
         medians[index] = np.median(values[block == index])
     return medians
-
-
-def _quotient(numerator: Floats, denominator: Floats) -> Floats:
-    whole = np.full(len(numerator), np.nan)
-    quotient: Floats = np.divide(numerator, denominator, out=whole, where=denominator > 0)
-    return quotient
 
 
 def missing(reason: str) -> Estimate:
