@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from analysis.flags import Flag
 from analysis.pairs import Level, Pair
 from analysis.rates import Rates
-from analysis.rows import Load
 from harness.metrics import REASONS
+from harness.spec import Load
 from harness.units import percent
 
 FLAGGED_SHARE = 0.01

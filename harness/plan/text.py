@@ -52,7 +52,8 @@ def _points(plan: Plan) -> Iterator[str]:
         for point in planned.points:
             outlook = point.outlook
             speeds = (_span(outlook.interactivity, number), _span(outlook.total_tok_s_gpu, number))
-            rows.append((*arm, f"{point.point.level:.6g}", *speeds, _span(outlook.request_s), _span(point.point_s)))
+            load = f"{point.point.load.amount:.6g}"
+            rows.append((*arm, load, *speeds, _span(outlook.request_s), _span(point.point_s)))
             arm = ("", "", "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

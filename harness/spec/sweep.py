@@ -17,7 +17,8 @@ from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.evaluation import Evaluation
 from harness.spec.facts import Gpu, Model, Workload
-from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, rate_label
+from harness.spec.load import rate_label
+from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
 
 
 class Ladder(Spec):

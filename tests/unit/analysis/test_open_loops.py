@@ -7,8 +7,9 @@ import json
 import pytest
 
 from analysis.pairing import find
-from analysis.rows import Load, load
+from analysis.rows import load
 from analysis.tables import render
+from harness.spec import Load
 
 
 @pytest.fixture
