@@ -18,13 +18,14 @@ from analysis.importers import ours
 from analysis.importers.report import REASONS
 from analysis.topology import Topology
 from harness.errors import ResultsError
+from harness.metrics import INTERACTIVITY, THROUGHPUT
 from harness.spec import Load
 
 POINTS = "points.jsonl"
 OLDER = "superseded"
 """Code of a public row whose line has a newer run: left out by the dashboard, a candidate here."""
 
-X, Y, OUTPUT = "interactivity", "total_tok_s_gpu", "output_tok_s_gpu"
+X, Y, OUTPUT = INTERACTIVITY, THROUGHPUT, "output_tok_s_gpu"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):

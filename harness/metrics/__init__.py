@@ -13,13 +13,23 @@ import numpy as np
 from harness.metrics.counters import Counters
 from harness.metrics.point_data import PointData, block_medians, missing
 from harness.metrics.reduce import Counts, Reduced, reduce
-from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
+from harness.metrics.table import INTERACTIVITY, METRICS, POSITIONS, REASONS, THROUGHPUT, Metric
 from harness.power.evidence import Power
 from harness.records import EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
 from harness.stats import Floats
 
-__all__ = ["DEFAULT_TIER", "METRICS", "REASONS", "Counts", "Metric", "Score", "score"]
+__all__ = [
+    "DEFAULT_TIER",
+    "INTERACTIVITY",
+    "METRICS",
+    "REASONS",
+    "THROUGHPUT",
+    "Counts",
+    "Metric",
+    "Score",
+    "score",
+]
 
 DEFAULT_TIER = "hyperscaler"
 """Whose price stands behind $ per million tokens: the one tier that every GPU file with prices has."""

@@ -8,9 +8,13 @@ from harness.metrics import cost, energy, latency, speculation, throughput
 from harness.metrics.point_data import PointData
 from harness.power.codes import CODES
 from harness.records import Estimate
+from harness.spec.run import MAX_DRAFT_TOKENS
 
-POSITIONS = 16
-"""Draft positions that a row has room for: `spec.Mtp` allows no longer drafts."""
+POSITIONS = MAX_DRAFT_TOKENS
+"""Draft positions that a row has room for."""
+
+INTERACTIVITY, THROUGHPUT = "interactivity", "total_tok_s_gpu"
+"""Names of the two metrics that a curve is drawn over: speed for one user, and the server's throughput."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,9 @@ from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.facts import Gpu, Model, Workload
 from harness.spec.load import Load
 
+MAX_DRAFT_TOKENS = 16
+"""The longest draft of an arm; rows have as many positions for acceptance."""
+
 
 class Parallel(Spec):
     """How a server's GPUs are used. An expert-parallel group lies inside the tp * dp GPUs: it adds none."""
@@ -80,7 +83,7 @@ class Mtp(Spec):
         overrides: engine-specific speculative settings, by the engine's own names.
     """
 
-    draft_tokens: Annotated[int, Field(ge=0, le=16)] = 0
+    draft_tokens: Annotated[int, Field(ge=0, le=MAX_DRAFT_TOKENS)] = 0
     forced_acceptance_length: Annotated[float, Field(ge=1)] | None = None
     overrides: Mapping[str, str | int | float | bool] = {}
 
