@@ -130,5 +130,5 @@ def near(knots: Knots, targets: Sequence[float]) -> list[int]:
         return []
     place, log_x = np.log(np.array(list(knots), float)), falling(np.log([knot.x for knot in knots.values()]))
     far = [t for t in targets if all(abs(math.log(knot.x / t)) > BESIDE for knot in knots.values())]
-    found = [float(where_falling(place, log_x, np.log([target]))[0]) for target in far]
-    return [round(math.exp(at)) for at in found if math.isfinite(at)]
+    log_users = [float(where_falling(place, log_x, np.log([target]))[0]) for target in far]
+    return [round(math.exp(at)) for at in log_users if math.isfinite(at)]

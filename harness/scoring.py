@@ -236,8 +236,8 @@ def _is_stale(sweep: Sweep, results: SweepDir, point: Point) -> bool:
     if not (files.done and files.measured):
         return False
     attempt = run.attempt(measured_facts(files).attempt)
-    said = read_json(files.point).get("details")
-    return not isinstance(said, dict) or (said.get("accuracy_differs"), said.get("accuracy_unknown")) != (
+    details = read_json(files.point).get("details")
+    return not isinstance(details, dict) or (details.get("accuracy_differs"), details.get("accuracy_unknown")) != (
         _answers_differ(results, point, attempt),
         _answers_unknown(sweep, results, point),
     )

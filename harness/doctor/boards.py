@@ -44,11 +44,11 @@ def boards(examination: Examination) -> Iterator[Finding]:
             continue
         assert stream.header is not None, "glance gives none without"
         devices[vendor] = stream.header.devices
-        yield from told(vendor, stream)
+        yield from findings_of_stream(vendor, stream)
     yield from needs(examination, devices)
 
 
-def told(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
+def findings_of_stream(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
     """All that a stream of a vendor's GPUs says of them."""
     header = stream.header
     assert header is not None, "glance gives none without"
@@ -107,18 +107,18 @@ def _persistence(_: Vendor, devices: Sequence[Device]) -> Iterator[Finding]:
 
 def _sensors(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
     """The first fault of each GPU, GPUs with the same fault in one line; where there are none, what they say."""
-    found = traces(stream)
-    faults = Counter(fault for trace in found if (fault := _fault(trace)) is not None)
+    gpus = traces(stream)
+    faults = Counter(fault for trace in gpus if (fault := _fault(trace)) is not None)
     for fault, count in faults.items():
-        yield warning(AREA, "sensors", f"{count} of {len(found)} GPUs: {fault}", UPDATE[vendor])
-    held = sorted({reason for trace in found for reason in _held(trace)})
+        yield warning(AREA, "sensors", f"{count} of {len(gpus)} GPUs: {fault}", UPDATE[vendor])
+    held = sorted({reason for trace in gpus for reason in _held(trace)})
     if held:
         yield warning(
             AREA, "clocks", f"held down now: {', '.join(held)}", "look to cooling, supply and the power limit"
         )
     if not faults:
         took_us = np.array([sample.took_us for sample in stream.samples])
-        watts = sum(trace.samples[-1].power_w or 0.0 for trace in found)
+        watts = sum(trace.samples[-1].power_w or 0.0 for trace in gpus)
         read = f"a reading takes {np.median(took_us) / 1000:.2g} ms, at most {took_us.max() / 1000:.2g} ms"
         yield good(AREA, "sensors", f"{watts:.0f} W now, and energy counters agree; {read}")
 
@@ -128,11 +128,11 @@ def _fault(trace: Trace) -> str | None:
 
 
 def _silent(trace: Trace) -> str | None:
-    said = [fault for sample in trace.samples for fault in sample.faults]
+    faults = [fault for sample in trace.samples for fault in sample.faults]
     if not trace.samples:
         return "no reading"
-    lost = next((fault for fault in said if fault.startswith("gpu:")), None)
-    return lost or next((fault for fault in said if fault.startswith(("energy:", "power:"))), None)
+    lost = next((fault for fault in faults if fault.startswith("gpu:")), None)
+    return lost or next((fault for fault in faults if fault.startswith(("energy:", "power:"))), None)
 
 
 def _zero(trace: Trace) -> str | None:

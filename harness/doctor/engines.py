@@ -116,7 +116,7 @@ def _slurm() -> Finding:
     except (OSError, subprocess.TimeoutExpired) as error:
         return warning(AREA, "Slurm", f"{program} does not answer: {error}", UNCONFIGURED)
     if ran.returncode:
-        said = next(iter(ran.stderr.strip().splitlines()), f"ended with {ran.returncode}")
-        return warning(AREA, "Slurm", f"{program} does not answer: {said}", UNCONFIGURED)
+        reply = next(iter(ran.stderr.strip().splitlines()), f"ended with {ran.returncode}")
+        return warning(AREA, "Slurm", f"{program} does not answer: {reply}", UNCONFIGURED)
     job = os.environ.get("SLURM_JOB_ID")
     return good(AREA, "Slurm", ran.stdout.strip() + (f", inside job {job}" if job else ""))

@@ -69,9 +69,9 @@ def hardware(examination: Examination) -> Iterator[Finding]:
     drivers = {vendor: _drivers(examination, maker.pci) for vendor, maker in MAKERS.items()}
     if not any(drivers.values()):
         yield note(AREA, "hardware", "no GPU of NVIDIA or AMD in this machine; CPU and emulator sweeps run without")
-    for vendor, found in drivers.items():
-        if found:
-            yield from _of(examination, MAKERS[vendor], found)
+    for vendor, names in drivers.items():
+        if names:
+            yield from _of(examination, MAKERS[vendor], names)
 
 
 def _drivers(examination: Examination, pci: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ COUNTERS = "sys/class/powercap/intel-rapl:*/energy_uj"
 
 
 def host_power(examination: Examination) -> Iterator[Finding]:
-    """One line."""
+    """Finding on whether the host's power can be read."""
     counters = sorted(examination.root.glob(COUNTERS))
     if not counters:
         yield note(AREA, "host power", "can't be read: no RAPL counter here (a virtual machine shows none)")

@@ -37,7 +37,7 @@ def needs(examination: Examination, devices: Mapping[Vendor, Sequence[Device]]) 
 
 
 def _seen(run: Run, devices: Sequence[Device]) -> Finding:
-    """As its server will see them, by the variables that it inherits or is given."""
+    """Whether the server will see enough of them, by the variables that it inherits or is given."""
     seen = len(METERS[run.gpu.vendor].visible(devices, {**os.environ, **run.engine.env}))
     wanted = run.parallel.gpus
     says = f"{wanted} x {run.gpu.label} asked for, {seen} of {len(devices)} GPUs seen by the server"
@@ -49,7 +49,10 @@ def _seen(run: Run, devices: Sequence[Device]) -> Finding:
 
 
 def _other_kind(run: Run, devices: Sequence[Device]) -> Iterator[Finding]:
-    """By the words of the label: `H100` is one of `NVIDIA H100 80GB HBM3`, `B200` none of `NVIDIA GB200`."""
+    """GPUs of another kind than asked, by the words of the label.
+
+    `H100` is one of `NVIDIA H100 80GB HBM3`, `B200` none of `NVIDIA GB200`.
+    """
     wanted = {word for word in _WORD.findall(run.gpu.label.upper()) if not _RACK.fullmatch(word)}
     others = sorted({d.name for d in devices if not wanted <= set(_WORD.findall(d.name.upper()))})
     if others:
@@ -61,7 +64,6 @@ def _too_small(runs: Sequence[Run]) -> Iterator[Finding]:
     sizes = {memory(run): run for run in runs}
     for size, run in sizes.items():
         if size.fits is False:
-            says = (
-                f"{number(size.needed_gb)} GB of weights and KV cache, {number(size.there_gb)} GB in {run.key}'s GPUs"
-            )
+            needed, available = number(size.needed_gb), number(size.available_gb)
+            says = f"{needed} GB of weights and KV cache, {available} GB in {run.key}'s GPUs"
             yield warning(AREA, "memory", says, "lower max_running_requests or the context, or take more GPUs")

@@ -23,8 +23,8 @@ def acceptance_length(data: PointData) -> Estimate:
     counted = _by_drafts(data, "accepted_tokens", None, lambda accepted: 1 + accepted)
     if counted.reason != "not_exposed":
         return counted
-    told = np.isfinite(data.reduced.cohort.drafts)
-    return _told(data, told) if told.any() else _delivered(data)
+    reported = np.isfinite(data.reduced.cohort.drafts)
+    return _from_requests(data, reported) if reported.any() else _delivered(data)
 
 
 def acceptance_position(data: PointData, position: int) -> Estimate:
@@ -32,10 +32,10 @@ def acceptance_position(data: PointData, position: int) -> Estimate:
     return _by_drafts(data, "accepted_per_position", position, lambda accepted: accepted)
 
 
-def _told(data: PointData, told: Mask) -> Estimate:
-    """By the requests that say how they were drafted."""
+def _from_requests(data: PointData, reported: Mask) -> Estimate:
+    """By the requests that report how they were drafted, which `reported` marks."""
     cohort = data.reduced.cohort
-    accepted, drafts = (np.where(told, values, 0.0) for values in (cohort.accepted_drafts, cohort.drafts))
+    accepted, drafts = (np.where(reported, values, 0.0) for values in (cohort.accepted_drafts, cohort.drafts))
     return data.ratio(data.by_block(accepted), data.by_block(drafts), lambda mean: 1 + mean)
 
 

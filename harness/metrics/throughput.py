@@ -112,7 +112,7 @@ def backlog_growth(data: PointData) -> Estimate:
 
 
 def _slope(series: Floats, step_s: float) -> tuple[float, float]:
-    """Of a line through equally spaced values, a second, and half of its 95 % interval."""
+    """Slope, a second, of a line through equally spaced values, and half of its 95 % interval."""
     place = (np.arange(len(series)) - (len(series) - 1) / 2) * step_s
     squares = float(place @ place)
     slope = float(place @ series) / squares

@@ -90,8 +90,8 @@ def _basis(plan: Plan) -> Iterator[str]:
         yield "speeds  a roofline at a quarter and at three quarters of the GPU's peak; no measurement of this system"
     if any(not planned.run.is_off and planned.run.mtp.forced_acceptance_length is None for planned in plan.runs):
         golden = plan.sweep.model.golden
-        said = f"taken as the golden length ({golden.name})" if golden else "anything from none to all"
-        yield f"        natural acceptance is {said}"
+        acceptance = f"taken as the golden length ({golden.name})" if golden else "anything from none to all"
+        yield f"        natural acceptance is {acceptance}"
 
 
 def _client(plan: Plan) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _memory(memory: Memory) -> str:
         return f"unknown: {memory.reason}"
     needed = f"{number(memory.weights_gb)} GB of weights, {number(memory.kv_gb)} GB of KV cache when full"
     verdict = "" if memory.fits else ": too little, requests will wait or be preempted"
-    return f"{needed}, activations on top; {number(memory.there_gb)} GB there{verdict}"
+    return f"{needed}, activations on top; {number(memory.available_gb)} GB there{verdict}"
 
 
 def _commands(plan: Plan) -> Iterator[list[str]]:
@@ -131,7 +131,7 @@ def _lines(env: Mapping[str, str], argv: Sequence[str]) -> Iterator[str]:
 
 
 def _shell(argv: Sequence[str]) -> str:
-    """As it could be typed, placeholders bare."""
+    """A command as it could be typed, placeholders bare."""
     return " ".join(word if word in {"<port>", "<served-name>"} else shlex.quote(word) for word in argv)
 
 

@@ -20,7 +20,7 @@ class Cell(StrEnum):
 
     @classmethod
     def of_row(cls, invalid: Sequence[object], warnings: Sequence[object]) -> "Cell":
-        """Of a point that has a row."""
+        """Where a point stands that has a row."""
         return cls.INVALID if invalid else cls.WARNED if warnings else cls.DONE
 
 

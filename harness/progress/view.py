@@ -31,7 +31,7 @@ class View:
         self._sweep: SweepState | None = None
         self._under_way: UnderWay | None = None
         self._power = ""
-        self._told_s = time.monotonic()
+        self._received_s = time.monotonic()
         self._started_s = time.monotonic()
 
     def tell(self, message: SweepState | UnderWay) -> None:
@@ -39,7 +39,7 @@ class View:
         if isinstance(message, SweepState):
             self._sweep = message
         else:
-            self._under_way, self._told_s = message, time.monotonic()
+            self._under_way, self._received_s = message, time.monotonic()
             self._power = _power(message)
 
     def __rich__(self) -> Group:
@@ -54,9 +54,9 @@ class View:
             bars.add_row(done, _bar(self._sweep.done, self._sweep.total), self._times())
         if self._under_way is not None:
             # Messages come once a second: in between, and while a server is starting, the clock goes on here.
-            done_s = self._under_way.done_s + time.monotonic() - self._told_s
-            said = f"{_whole(done_s)} of about {_whole(self._under_way.expected_s)}"
-            bars.add_row(self._under_way.label, _bar(done_s, self._under_way.expected_s), said)
+            done_s = self._under_way.done_s + time.monotonic() - self._received_s
+            times = f"{_whole(done_s)} of about {_whole(self._under_way.expected_s)}"
+            bars.add_row(self._under_way.label, _bar(done_s, self._under_way.expected_s), times)
         yield bars
         if self._under_way is not None:
             yield _line(self._under_way.figures)
@@ -76,8 +76,8 @@ def _power(under: UnderWay) -> str:
     watts = newest_w(Path(under.power))
     if watts is None:
         return "power not read"
-    said = f"GPUs draw {number(watts)} W"
-    return f"{said}  {number(watts / under.output_tok_s)} J for each output token" if under.output_tok_s else said
+    power = f"GPUs draw {number(watts)} W"
+    return f"{power}  {number(watts / under.output_tok_s)} J for each output token" if under.output_tok_s else power
 
 
 def _line(text: str) -> Text:

@@ -18,7 +18,7 @@ class Load:
 
     @property
     def label(self) -> str:
-        """As short as a column is wide, and part of a folder's name: `c8`, `r2.5`."""
+        """Short name, for columns and folders: `c8`, `r2.5`."""
         return rate_label(self.amount) if self.arrivals else f"c{self.amount:.0f}"
 
     @property
@@ -38,7 +38,7 @@ class Load:
 
     @property
     def fields(self) -> Mapping[str, float]:
-        """By its name in JSON: `concurrency`, or `rate`."""
+        """The amount under its name in JSON: `concurrency`, or `rate`."""
         return {"rate" if self.arrivals else "concurrency": self.amount}
 
 

@@ -176,7 +176,7 @@ class Point(Spec):
 
     @property
     def load(self) -> Load:
-        """Its users, or its requests a second."""
+        """The users of the point, or its requests a second."""
         if self.rate is not None and self.arrivals is not None:
             return Load(self.rate, self.arrivals.label)
         assert self.concurrency is not None

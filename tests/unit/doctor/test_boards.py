@@ -7,7 +7,7 @@ import pytest
 
 from harness import config
 from harness.doctor import Examination, State
-from harness.doctor.boards import boards, told
+from harness.doctor.boards import boards, findings_of_stream
 from harness.doctor.needs import needs
 from harness.power.stream import Device
 from harness.spec import EngineSpec, Vendor
@@ -38,7 +38,7 @@ def test_good_gpus_are_named_with_limit_and_sensors(examination):
 
 
 def lines(stream):
-    return {finding.what: finding for finding in told(Vendor.AMD, stream)}
+    return {finding.what: finding for finding in findings_of_stream(Vendor.AMD, stream)}
 
 
 @pytest.mark.parametrize(
