@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.pairs import Question
-from analysis.rows import OUTPUT, Load, Row, X, Y
+from analysis.rows import OUTPUT, Row, X, Y
+from harness.spec import Load
 
 SERIES = (X, Y, OUTPUT)
 """Resampled jointly; the rest of a row has no blocks."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from analysis.rows import Load, Row
+from analysis.rows import Row
 from analysis.topology import Topology
+from harness.spec import Load
 
 View = Literal["matched", "best-of-topologies"]
 MATCHED: View = "matched"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from analysis.assumptions import Assumptions
 from analysis.flags import Flag
 from analysis.pairs import MeasuredLoad, Pair
-from analysis.rows import Load
 from harness.metrics import REASONS
+from harness.spec import Load
 from harness.units import percent
 
 FLAGGED_SHARE = 0.01

@@ -19,49 +19,14 @@ from analysis.importers.report import REASONS
 from analysis.importers.row import PREFILL_PARTS
 from analysis.topology import Topology
 from harness.errors import ResultsError
+from harness.metrics import INTERACTIVITY, THROUGHPUT
+from harness.spec import Load
 
 POINTS = "points.jsonl"
 OLDER = "superseded"
 """Code of a public row whose line has a newer run: left out by the dashboard, a candidate here."""
 
-X, Y, OUTPUT = "interactivity", "total_tok_s_gpu", "output_tok_s_gpu"
-
-
-class Load(msgspec.Struct, frozen=True, order=True):
-    """What a point was put under: so many users in closed loop, or so many requests a second in open loop.
-
-    Attributes:
-        amount: users, or requests a second.
-        arrivals: how these are spread; "" in closed loop. Loads of different kinds are not of one scale.
-    """
-
-    amount: float
-    arrivals: str = ""
-
-    @property
-    def label(self) -> str:
-        """`c8`, `r2.5`."""
-        return f"{'r' if self.arrivals else 'c'}{self.amount:.6g}"
-
-    @property
-    def words(self) -> str:
-        """`concurrency 8`, `2.5 requests/s`."""
-        return f"{self.amount:.6g} requests/s" if self.arrivals else f"concurrency {self.amount:.6g}"
-
-    @property
-    def unit(self) -> str:
-        """`concurrency`, `requests/s`."""
-        return "requests/s" if self.arrivals else "concurrency"
-
-    @property
-    def seed(self) -> int:
-        """Of what is drawn for it."""
-        return round(1000 * self.amount) if self.arrivals else round(self.amount)
-
-    @property
-    def fields(self) -> Mapping[str, float]:
-        """By its name in JSON: `concurrency`, or `rate`."""
-        return {"rate" if self.arrivals else "concurrency": self.amount}
+X, Y, OUTPUT = INTERACTIVITY, THROUGHPUT, "output_tok_s_gpu"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, eq=False):

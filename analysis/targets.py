@@ -14,8 +14,9 @@ from analysis.curve import COLUMNS, MEASURED_POWER, Curve, Float
 from analysis.launch_spread import LaunchSpread
 from analysis.pairs import MeasuredLoad, Pair
 from analysis.ratio import Ratio, ratio
-from analysis.rows import OUTPUT, Load, X, Y
+from analysis.rows import OUTPUT, X, Y
 from analysis.spread import Error, Spread, level_errors
+from harness.spec import Load
 
 QUARTERS = (0.25, 0.5, 0.75)
 TTFT_APART = 2.0

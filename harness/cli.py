@@ -113,12 +113,12 @@ def doctor(
 ) -> None:
     """Say what this machine has for measuring, what is wrong with it, and what to do; change nothing."""
     from harness import config
-    from harness.doctor import Scene, State, examine
+    from harness.doctor import Examination, State, examine
     from harness.doctor.text import rendered, verdict
     from harness.errors import MachineUnfit
 
     asked = None if sweep is None else config.load(sweep, engine=engine)
-    report = examine(Scene(sweep=asked, folder=output, online=online, client=client))
+    report = examine(Examination(sweep=asked, folder=output, online=online, client=client))
     print(report.json() if output_format is Shape.JSON else rendered(report))
     if report.having(State.BLOCKS):
         raise MachineUnfit(verdict(report))

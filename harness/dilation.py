@@ -131,8 +131,9 @@ def refuse_speed(speed: float, points: Sequence[Point], *, metered: bool, virtua
             raise UserError(f"--speed: the emulator at {engine.endpoint} runs already, at its own speed")
     most, point = max(_rates(points), key=lambda rate: rate[0])
     if most * speed > CHUNKS_S:
+        users = point.load.words if point.concurrency is None else f"{point.concurrency} users"
         raise UserError(
-            f"--speed {speed:g}: {point.load_words} of {point.run.mtp.label} would get {most * speed:,.0f} chunks a "
+            f"--speed {speed:g}: {users} of {point.run.mtp.label} would get {most * speed:,.0f} chunks a "
             f"second, of which {CHUNKS_S:,.0f} come in time: --speed {CHUNKS_S / most:.1f} at most, or --only less, "
             "or --virtual"
         )
@@ -144,7 +145,7 @@ def _rates(points: Sequence[Point]) -> Iterator[tuple[float, Point]]:
     for point in points:
         asked = known[point.run.key]
         if point.concurrency is None:
-            yield point.level * point.workload.osl / asked.speculation.acceptance_length, point
+            yield point.load.amount * point.workload.osl / asked.speculation.acceptance_length, point
             continue
         load = Load(
             users=point.concurrency,

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.front import LEFT_OF_CHANGE, falling, spline, where_falling
+from harness.metrics import INTERACTIVITY, THROUGHPUT
 from harness.rundir import SweepDir
 from harness.spec import Ladder, Point, Run, Sweep, expand
 
-X, Y = "interactivity", "total_tok_s_gpu"
 BESIDE = 0.03
 """A point lies beside a target when its interactivity is within this, relative: interpolation over so little errs by
 a thousandth, being of second order."""
@@ -92,7 +92,7 @@ def _knot(row: Mapping[str, object] | None) -> Knot | None:
     """None for a row that is invalid or lacks a number."""
     if row is None or row.get("invalid"):
         return None
-    x, y, lo, hi = (row.get(name) for name in (X, Y, f"{Y}_lo", f"{Y}_hi"))
+    x, y, lo, hi = (row.get(name) for name in (INTERACTIVITY, THROUGHPUT, f"{THROUGHPUT}_lo", f"{THROUGHPUT}_hi"))
     if not isinstance(x, int | float) or not isinstance(y, int | float) or x <= 0 or y <= 0:
         return None
     known = isinstance(lo, int | float) and isinstance(hi, int | float)
@@ -130,5 +130,5 @@ def near(knots: Knots, targets: Sequence[float]) -> list[int]:
         return []
     place, log_x = np.log(np.array(list(knots), float)), falling(np.log([knot.x for knot in knots.values()]))
     far = [t for t in targets if all(abs(math.log(knot.x / t)) > BESIDE for knot in knots.values())]
-    found = [float(where_falling(place, log_x, np.log([target]))[0]) for target in far]
-    return [round(math.exp(at)) for at in found if math.isfinite(at)]
+    log_users = [float(where_falling(place, log_x, np.log([target]))[0]) for target in far]
+    return [round(math.exp(at)) for at in log_users if math.isfinite(at)]

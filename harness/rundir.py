@@ -135,12 +135,12 @@ class AttemptDir:
 
     @property
     def idle_bare(self) -> Path:
-        """Those of the time before the server was started."""
+        """Power readings before the server was started."""
         return self.path / "idle-bare.jsonl"
 
     @property
     def idle_loaded(self) -> Path:
-        """Those of the time when it was ready and had no request."""
+        """Power readings while it was ready and idle."""
         return self.path / "idle-loaded.jsonl"
 
     @property

@@ -21,7 +21,7 @@ from harness.power.stream import Stream, read_stream
 from harness.records import ClientHealth, Configuration, NoWindow, PointResult, Samples, Window, read_counters
 from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import read_meta, sample_batches
-from harness.spec import Point, Run, Sweep, WindowSpec
+from harness.spec import Point, Run, Sweep, WindowSpec, Workload
 from harness.whole import read_json
 
 POWER_WINDOW_S = 60.0
@@ -74,60 +74,85 @@ def measured_facts(files: PointDir) -> Measured:
         raise ResultsError(f"{files.requests}: {error}; delete the point's folder and run again") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RawPoint:
+    """A point that has been measured, and where its raw files lie."""
+
+    sweep: Sweep
+    results: SweepDir
+    point: Point
+    files: PointDir
+    attempt: AttemptDir
+    facts: Measured
+
+    @classmethod
+    def of(cls, sweep: Sweep, results: SweepDir, point: Point) -> "_RawPoint":
+        run = results.run(point.run.key)
+        files = run.point(point.folder)
+        facts = measured_facts(files)
+        return cls(
+            sweep=sweep, results=results, point=point, files=files, attempt=run.attempt(facts.attempt), facts=facts
+        )
+
+    def batches(self) -> Iterator[Samples]:
+        """Its samples, read anew."""
+        return sample_batches(self.files.requests)
+
+
 def score_point(sweep: Sweep, results: SweepDir, point: Point) -> PointResult:
     """Score a point from its raw files and write its point.json."""
-    run = results.run(point.run.key)
-    files = run.point(point.folder)
-    facts = measured_facts(files)
-    attempt = run.attempt(facts.attempt)
-    counters = list(read_counters(files.engine)) if files.engine.exists() else []
-
-    def batches() -> Iterator[Samples]:
-        return sample_batches(files.requests)
-
-    window = steady.find(
-        batches,
-        concurrency=point.concurrency,
-        rate=point.rate,
-        spec=window_spec(sweep, facts.metering),
-        target_pct=sweep.target_half_width_pct,
+    raw = _RawPoint.of(sweep, results, point)
+    evidence = _evidence(raw, _window(raw))
+    verdicts = checks.judge(evidence, power_required=raw.facts.power_required)
+    result = PointResult(
+        identity=_identity(raw, evidence),
+        estimates=evidence.score.estimates,
+        blocks=evidence.score.blocks,
+        stamps=_stamps(sweep, raw.attempt, raw.facts),
+        invalid=verdicts.invalid,
+        warnings=verdicts.warnings,
     )
-    power = _power(files, attempt, facts.metering, window)
-    scored = metrics.score(point, batches, counters, window, power=power)
-    verdicts = checks.judge(
-        point,
-        scored,
-        window,
-        configuration=_configuration(attempt),
+    _write(raw, result, evidence.window, verdicts)
+    return result
+
+
+def _window(raw: _RawPoint) -> Window | NoWindow:
+    return steady.find_window(
+        raw.batches,
+        concurrency=raw.point.concurrency,
+        rate=raw.point.rate,
+        spec=window_spec(raw.sweep, raw.facts.metering),
+        target_pct=raw.sweep.target_half_width_pct,
+    )
+
+
+def _evidence(raw: _RawPoint, window: Window | NoWindow) -> checks.Evidence:
+    sweep, results, point, facts = raw.sweep, raw.results, raw.point, raw.facts
+    counters = list(read_counters(raw.files.engine)) if raw.files.engine.exists() else []
+    power = _power(raw.files, raw.attempt, facts.metering, window)
+    return checks.Evidence(
+        point=point,
+        score=metrics.score(point, raw.batches, counters, window, power=power),
+        window=window,
+        configuration=_configuration(raw.attempt),
         prompt_hash=facts.prompts.get("hash"),
         expected_prompt_hash=expected_prompt_hash(sweep, results),
         aborted=facts.aborted,
         demo=sweep.demo,
         health=facts.health,
         power=power,
-        power_required=facts.power_required,
-        answers_differ=_answers_differ(results, point, attempt),
+        answers_differ=_answers_differ(results, point, raw.attempt),
         answers_unknown=_answers_unknown(sweep, results, point),
     )
-    result = PointResult(
-        identity={
-            **_identity(sweep, point, facts, attempt),
-            "power_scope": power.scope if power else None,
-            **_beside(files, facts.metering, window),
-        },
-        estimates=scored.estimates,
-        blocks=scored.blocks,
-        stamps=_stamps(sweep, attempt, facts),
-        invalid=verdicts.invalid,
-        warnings=verdicts.warnings,
-    )
-    files.finish(
+
+
+def _write(raw: _RawPoint, result: PointResult, window: Window | NoWindow, verdicts: checks.Verdicts) -> None:
+    raw.files.finish(
         result.row(),
-        measured=msgspec.to_builtins(facts),
+        measured=msgspec.to_builtins(raw.facts),
         window=msgspec.to_builtins(window),
         details=dict(verdicts.details),
     )
-    return result
 
 
 def rescore(folder: Path) -> Rescored:
@@ -214,8 +239,8 @@ def _is_stale(sweep: Sweep, results: SweepDir, point: Point) -> bool:
     if not (files.done and files.measured):
         return False
     attempt = run.attempt(measured_facts(files).attempt)
-    said = read_json(files.point).get("details")
-    return not isinstance(said, dict) or (said.get("accuracy_differs"), said.get("accuracy_unknown")) != (
+    details = read_json(files.point).get("details")
+    return not isinstance(details, dict) or (details.get("accuracy_differs"), details.get("accuracy_unknown")) != (
         _answers_differ(results, point, attempt),
         _answers_unknown(sweep, results, point),
     )
@@ -265,11 +290,28 @@ def _open_loop(point: Point) -> Mapping[str, object]:
     return {} if point.arrivals is None else {"rate": point.rate, "arrivals": point.arrivals.label}
 
 
-def _identity(sweep: Sweep, point: Point, facts: Measured, attempt: AttemptDir) -> Mapping[str, object]:
-    run, workload = point.run, point.workload
-    provenance = read_json(attempt.provenance)
+def _identity(raw: _RawPoint, evidence: checks.Evidence) -> Mapping[str, object]:
+    """What a row says beside its numbers: what was asked for, what served it, and what the power figures cover."""
+    facts, provenance = raw.facts, read_json(raw.attempt.provenance)
     return {
-        "sweep": sweep.name,
+        "sweep": raw.sweep.name,
+        **_run_identity(raw.point.run, raw.point.workload, provenance.get("engine_version")),
+        "concurrency": raw.point.concurrency,
+        **_open_loop(raw.point),
+        "launch": raw.point.launch,
+        "attempt": facts.attempt,
+        "node": provenance.get("node"),
+        "started": facts.started,
+        "emulated": raw.point.run.engine.name == "emulator",
+        "prompt_hash": facts.prompts.get("hash"),
+        "demo": raw.sweep.demo,
+        "power_scope": evidence.power.scope if evidence.power else None,
+        **_beside(raw.files, facts.metering, evidence.window),
+    }
+
+
+def _run_identity(run: Run, workload: Workload, engine_version: object) -> Mapping[str, object]:
+    return {
         "run_key": run.key,
         "pair_key": run.baseline.key,
         "workload": workload.name,
@@ -278,19 +320,10 @@ def _identity(sweep: Sweep, point: Point, facts: Measured, attempt: AttemptDir) 
         "gpus": run.parallel.gpus,
         "precision": run.precision,
         "engine": run.engine.name,
-        "engine_version": provenance.get("engine_version"),
+        "engine_version": engine_version,
         **run.parallel.model_dump(),
         "draft_tokens": run.mtp.draft_tokens,
         "forced_acceptance_length": run.mtp.forced_acceptance_length,
         "isl": workload.isl,
         "osl": workload.osl,
-        "concurrency": point.concurrency,
-        **_open_loop(point),
-        "launch": point.launch,
-        "attempt": facts.attempt,
-        "node": provenance.get("node"),
-        "started": facts.started,
-        "emulated": run.engine.name == "emulator",
-        "prompt_hash": facts.prompts.get("hash"),
-        "demo": sweep.demo,
     }

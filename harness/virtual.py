@@ -70,7 +70,7 @@ class Launch:
             speculation=asked.speculation,
             limits=asked.limits,
             stop=stop,
-            seed=asked.seed + (point.concurrency or round(1000 * point.level)),
+            seed=asked.seed + point.load.seed,
         )
 
 

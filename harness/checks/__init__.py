@@ -9,15 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from harness.checks import find
-from harness.checks.find import Evidence
-from harness.metrics import Score
+from harness.checks import findings
+from harness.checks.findings import Evidence
 from harness.power.codes import CODES
-from harness.power.point_power import PointPower
-from harness.records import ClientHealth, Configuration, NoWindow, Window
-from harness.spec import Point
+from harness.records import Window
 
-__all__ = ["CHECKS", "Check", "Verdicts", "judge"]
+__all__ = ["CHECKS", "Check", "Evidence", "Verdicts", "judge"]
 
 
 class Verdicts(NamedTuple):
@@ -36,56 +33,27 @@ class Check:
         code: as in `points.jsonl`.
         invalid: whether it voids the point; a warning otherwise.
         meaning: one sentence: what it means and what to do.
-        find: the phrase of what was found; None when there is nothing to say.
+        finding: says in a phrase what was found; None when there is nothing to say.
     """
 
     code: str
     invalid: bool
     meaning: str
-    find: Callable[[Evidence], str | None]
+    finding: Callable[[Evidence], str | None]
 
 
-def judge(
-    point: Point,
-    score: Score,
-    window: Window | NoWindow,
-    *,
-    configuration: Configuration | None = None,
-    prompt_hash: object = None,
-    expected_prompt_hash: object = None,
-    aborted: str | None = None,
-    demo: bool = False,
-    health: ClientHealth | None = None,
-    power: PointPower | None = None,
-    power_required: bool = False,
-    answers_differ: str | None = None,
-    answers_unknown: str | None = None,
-) -> Verdicts:
-    """All verdicts on a point, in the order of `CHECKS`; the arguments are those of `Evidence`.
+def judge(evidence: Evidence, *, power_required: bool = False) -> Verdicts:
+    """All verdicts on a point, in the order of `CHECKS`.
 
     What voids the figures of power alone is a warning of the point, unless power was required.
     """
-    evidence = Evidence(
-        point=point,
-        score=score,
-        window=window,
-        configuration=configuration,
-        prompt_hash=prompt_hash,
-        expected_prompt_hash=expected_prompt_hash,
-        aborted=aborted,
-        demo=demo,
-        health=health,
-        power=power,
-        answers_differ=answers_differ,
-        answers_unknown=answers_unknown,
-    )
-    found = {code: text for code, check in CHECKS.items() if (text := check.find(evidence)) is not None}
+    details = {code: text for code, check in CHECKS.items() if (text := check.finding(evidence)) is not None}
     void = [
         code
-        for code in found
+        for code in details
         if (CHECKS[code].invalid and not _excused(code, evidence)) or (power_required and code in CODES)
     ]
-    return Verdicts(tuple(void), tuple(code for code in found if code not in void), found)
+    return Verdicts(tuple(void), tuple(code for code in details if code not in void), details)
 
 
 def _excused(code: str, evidence: Evidence) -> bool:
@@ -93,12 +61,12 @@ def _excused(code: str, evidence: Evidence) -> bool:
     return code == "window_too_short" and evidence.demo and isinstance(evidence.window, Window)
 
 
-def _invalid(code: str, find: Callable[[Evidence], str | None], meaning: str) -> Check:
-    return Check(code=code, invalid=True, meaning=meaning, find=find)
+def _invalid(code: str, finding: Callable[[Evidence], str | None], meaning: str) -> Check:
+    return Check(code=code, invalid=True, meaning=meaning, finding=finding)
 
 
-def _warning(code: str, find: Callable[[Evidence], str | None], meaning: str) -> Check:
-    return Check(code=code, invalid=False, meaning=meaning, find=find)
+def _warning(code: str, finding: Callable[[Evidence], str | None], meaning: str) -> Check:
+    return Check(code=code, invalid=False, meaning=meaning, finding=finding)
 
 
 CHECKS: Mapping[str, Check] = {
@@ -106,152 +74,152 @@ CHECKS: Mapping[str, Check] = {
     for check in (
         _invalid(
             "arm_not_active",
-            find.arm_not_active,
+            findings.arm_not_active,
             "MTP was asked for but the server counted no draft: look in server.log whether it took its speculative "
             "settings.",
         ),
         _invalid(
             "arm_not_off",
-            find.arm_not_off,
+            findings.arm_not_off,
             "Off was asked for but the server counted drafts: remove speculation from engine.args, engine.env or the "
             "attached server.",
         ),
         _invalid(
             "config_mismatch",
-            find.config_mismatch,
+            findings.config_mismatch,
             "The server runs with other settings than it was asked for: see configuration.json of the attempt.",
         ),
         _invalid(
             "prompts_differ",
-            find.prompts_differ,
+            findings.prompts_differ,
             "The prompts are not those of the sweep's other points: the tokenizer, template or corpus has changed; "
             "measure all points anew.",
         ),
         _invalid(
             "prompt_tokens_mismatch",
-            find.prompt_tokens_mismatch,
+            findings.prompt_tokens_mismatch,
             "The engine counted other prompt lengths than were sent: it added or cut tokens; check its chat template "
             "and context settings.",
         ),
         _invalid(
             "short_output",
-            find.short_output,
+            findings.short_output,
             "Outputs are not exactly as long as asked: the engine ignored ignore_eos or met its context limit; raise "
             "the limit, or use length: natural.",
         ),
         _invalid(
             "failed_requests",
-            find.failed_requests,
+            findings.failed_requests,
             "Requests failed, and leaving them out flatters the rest: see error_text in requests.parquet and "
             "server.log.",
         ),
         _invalid(
             "server_died",
-            find.server_died,
+            findings.server_died,
             "The server's process ended during the point: see server.log; the sweep goes on with a new start.",
         ),
         _invalid(
             "not_steady",
-            find.not_steady,
+            findings.not_steady,
             "Throughput had not settled when the point ended: raise window.max_s, or find what drifts (clocks, cache, "
             "neighbours).",
         ),
         _invalid(
             "overloaded",
-            find.overloaded,
+            findings.overloaded,
             "Requests came faster than the server answers: its backlog and every latency grow for as long as one "
             "measures, and mean nothing; lower the rate.",
         ),
         _invalid(
             "window_too_short",
-            find.window_too_short,
+            findings.window_too_short,
             "The steady part holds fewer than 10 request times: raise window.max_s, or take a shorter OSL.",
         ),
         _invalid(
             "client_bound",
-            find.client_bound,
+            findings.client_bound,
             "The load generator, not the server, set the pace, or its stamps can't be trusted: give it free cores, and "
             "leave the clock alone.",
         ),
         _invalid(
             "littles_law",
-            find.littles_law,
+            findings.littles_law,
             "Completion rate times latency is not the concurrency: requests failed, paused, or were recorded twice or "
             "not at all.",
         ),
         _invalid(
             "acceptance_missed",
-            find.acceptance_missed,
+            findings.acceptance_missed,
             "The acceptance length is over 1 % off the one that was forced, and not by chance: the engine did not take "
             "the setting as meant.",
         ),
         _invalid(
             "accuracy_differs",
-            find.accuracy_differs,
+            findings.accuracy_differs,
             "MTP's greedy answers part from Off's sooner than Off's from each other, or a task's score lies below its "
             "floor: the speed is that of another model; see answers.jsonl and accuracy.json of the attempts.",
         ),
         _warning(
             "accuracy_unknown",
-            find.accuracy_unknown,
+            findings.accuracy_unknown,
             "The task that accuracy asks for could not be put to the server: nothing shows that its answers are right; "
             "see accuracy.json of the attempts; where there is none, delete a point of the first launch and run again.",
         ),
         _warning(
             "acceptance_high",
-            find.acceptance_high,
+            findings.acceptance_high,
             "Natural acceptance is far above the model's golden length: the text is easy to guess; look for prompts "
             "without chat template, random text, or output that loops.",
         ),
         _warning(
             "no_counters",
-            find.no_counters,
+            findings.no_counters,
             "The server's counters could not be read: nothing shows that Off was off.",
         ),
         _warning(
             "capped",
-            find.capped,
+            findings.capped,
             "The point ended at window.max_s before it was as precise as target_half_width_pct asks: raise the cap, or "
             "ask for less.",
         ),
         _warning(
             "preempted",
-            find.above("preempted_share", 0.0),
+            findings.share_above("preempted_share", 0.0),
             "Requests were pushed out of the batch for want of KV memory: a real operating point, which MTP meets "
             "first.",
         ),
         _warning(
             "server_queued",
-            find.above("queued_share", find.QUEUED_SHARE),
+            findings.share_above("queued_share", findings.QUEUED_SHARE),
             "Requests waited in the server's queue: raise max_running_requests, or read the point as one under a "
             "queue.",
         ),
         _warning(
             "past_eos",
-            find.above("past_eos_share", find.PAST_EOS_SHARE),
+            findings.share_above("past_eos_share", findings.PAST_EOS_SHARE),
             "Over 20 % of the output lies past the text's own end, where text loops and drafts are easy: compare "
             "tokens_per_chunk before and after EOS, or use length: natural.",
         ),
         _warning(
             "draft_share",
-            find.draft_share,
+            findings.draft_share,
             "Over 1 % of the steps had no drafts: the engine turned speculation off for part of the load.",
         ),
         _warning(
             "power_capped",
-            find.above("power_capped_share", find.CAPPED_SHARE),
+            findings.share_above("power_capped_share", findings.CAPPED_SHARE),
             "The power limit held clocks down: a real operating point, but look whether it did so in both arms.",
         ),
         _warning(
             "throttled",
-            find.above("throttled_share", find.CAPPED_SHARE),
+            findings.share_above("throttled_share", findings.CAPPED_SHARE),
             "Heat or the power supply held clocks down: mend the cooling, or expect other numbers on another day.",
         ),
         _warning(
             "foreign_process",
-            find.foreign_process,
+            findings.foreign_process,
             "Somebody else's process is on the server's GPUs: it takes power, memory and time; end it.",
         ),
-        *(_warning(code, find.of_power(code), meaning) for code, meaning in CODES.items()),
+        *(_warning(code, findings.power_finding(code), meaning) for code, meaning in CODES.items()),
     )
 }

@@ -11,11 +11,11 @@ from harness.config.arrivals import open_loop
 from harness.config.names import FOLDERS, child, located, named, nearest_or_all, with_name
 from harness.config.text import Faults, Node, scalar
 from harness.engines import ENGINES
+from harness.spec.sweep import OVERSHOOT_TOKENS
 
 INHERITED = ("model", "revision", "gpu", "precision", "engine")
 PARALLEL = ("tp", "pp", "ep", "dp")
 SETTINGS = ("max_running_requests", "max_graph_requests", "chunked_prefill_tokens", "memory_fraction")
-OVERSHOOT = 16  # spec.Sweep.context: speculation may run past the last token asked for
 
 
 def written_out(root: Node, faults: Faults) -> Node:
@@ -138,4 +138,4 @@ def _context(sweep: Mapping[str, Node]) -> Node:
     workload = sweep.get("workload")
     lengths = [child(workload, key) for key in ("isl", "osl")] if workload else []
     numbers = [node.value for node in lengths if node and type(node.value) is int]
-    return Node(sum(numbers) + OVERSHOOT if len(numbers) == 2 else 1, sweep["runs"].place, "runs")
+    return Node(sum(numbers) + OVERSHOOT_TOKENS if len(numbers) == 2 else 1, sweep["runs"].place, "runs")

@@ -22,16 +22,16 @@ from collections.abc import Callable, Iterator
 from harness.doctor.boards import boards
 from harness.doctor.client import load_generator
 from harness.doctor.engines import engines
-from harness.doctor.finding import Finding, Report, Scene, State
+from harness.doctor.finding import Examination, Finding, Report, State
 from harness.doctor.hardware import hardware
 from harness.doctor.host import host_power
 from harness.doctor.limits import limits
 from harness.doctor.machine import machine
 from harness.doctor.models import models
 
-__all__ = ["Finding", "Report", "Scene", "State", "examine"]
+__all__ = ["Examination", "Finding", "Report", "State", "examine"]
 
-LOOKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (
+LOOKS: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
     machine,
     limits,
     hardware,
@@ -43,11 +43,11 @@ LOOKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (
 )
 
 
-def examine(scene: Scene) -> Report:
+def examine(examination: Examination) -> Report:
     """Look at everything, in the order in which it is shown."""
     return Report(
         mtpbench=importlib.metadata.version("mtpbench"),
         node=platform.node(),
-        sweep=None if scene.sweep is None else scene.sweep.name,
-        findings=tuple(finding for look in LOOKS for finding in look(scene)),
+        sweep=None if examination.sweep is None else examination.sweep.name,
+        findings=tuple(finding for look in LOOKS for finding in look(examination)),
     )

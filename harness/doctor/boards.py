@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from harness.doctor.finding import Finding, Scene, good, note, warning
+from harness.doctor.finding import Examination, Finding, good, note, warning
 from harness.doctor.hardware import AREA, MAKERS, present
 from harness.doctor.needs import needs
 from harness.errors import NoMeter
@@ -32,12 +32,12 @@ UPDATE = {
 }
 
 
-def boards(scene: Scene) -> Iterator[Finding]:
+def boards(examination: Examination) -> Iterator[Finding]:
     """Every vendor whose hardware is here, and what the sweep needs of it."""
     devices: dict[Vendor, Sequence[Device]] = {}
-    for vendor in present(scene):
+    for vendor in present(examination):
         try:
-            stream = probe(vendor, scene.sensor_s)
+            stream = probe(vendor, examination.sensor_s)
         except NoMeter as error:
             says, _, remedy = str(error).rpartition(": ")
             yield warning(AREA, f"{MAKERS[vendor].name} library", f"{says}: there will be no power figures", remedy)
@@ -45,7 +45,7 @@ def boards(scene: Scene) -> Iterator[Finding]:
         assert stream.header is not None, "probe gives none without"
         devices[vendor] = stream.header.devices
         yield from findings_of_stream(vendor, stream)
-    yield from needs(scene, devices)
+    yield from needs(examination, devices)
 
 
 def findings_of_stream(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
@@ -107,18 +107,18 @@ def _persistence(_: Vendor, devices: Sequence[Device]) -> Iterator[Finding]:
 
 def _sensors(vendor: Vendor, stream: Stream) -> Iterator[Finding]:
     """The first fault of each GPU, GPUs with the same fault in one line; where there are none, what they say."""
-    found = traces(stream)
-    faults = Counter(fault for trace in found if (fault := _fault(trace)) is not None)
+    gpus = traces(stream)
+    faults = Counter(fault for trace in gpus if (fault := _fault(trace)) is not None)
     for fault, count in faults.items():
-        yield warning(AREA, "sensors", f"{count} of {len(found)} GPUs: {fault}", UPDATE[vendor])
-    held = sorted({reason for trace in found for reason in _held(trace)})
+        yield warning(AREA, "sensors", f"{count} of {len(gpus)} GPUs: {fault}", UPDATE[vendor])
+    held = sorted({reason for trace in gpus for reason in _held(trace)})
     if held:
         yield warning(
             AREA, "clocks", f"held down now: {', '.join(held)}", "look to cooling, supply and the power limit"
         )
     if not faults:
         took_us = np.array([sample.took_us for sample in stream.samples])
-        watts = sum(trace.samples[-1].power_w or 0.0 for trace in found)
+        watts = sum(trace.samples[-1].power_w or 0.0 for trace in gpus)
         read = f"a reading takes {np.median(took_us) / 1000:.2g} ms, at most {took_us.max() / 1000:.2g} ms"
         yield good(AREA, "sensors", f"{watts:.0f} W now, and energy counters agree; {read}")
 
@@ -128,11 +128,11 @@ def _fault(trace: Trace) -> str | None:
 
 
 def _silent(trace: Trace) -> str | None:
-    said = [fault for sample in trace.samples for fault in sample.faults]
+    faults = [fault for sample in trace.samples for fault in sample.faults]
     if not trace.samples:
         return "no reading"
-    lost = next((fault for fault in said if fault.startswith("gpu:")), None)
-    return lost or next((fault for fault in said if fault.startswith(("energy:", "power:"))), None)
+    lost = next((fault for fault in faults if fault.startswith("gpu:")), None)
+    return lost or next((fault for fault in faults if fault.startswith(("energy:", "power:"))), None)
 
 
 def _zero(trace: Trace) -> str | None:

@@ -6,7 +6,7 @@ It is the one look that takes processor time: a second of it.
 import os
 from collections.abc import Iterator
 
-from harness.doctor.finding import Finding, Scene, State, good, warning
+from harness.doctor.finding import Examination, Finding, State, good, warning
 from harness.load import ceiling
 from harness.load.clock import kernel_stamps
 from harness.plan.client import chunks_s, shards_for
@@ -15,9 +15,9 @@ from harness.spec import expand
 AREA = "client"
 
 
-def load_generator(scene: Scene) -> Iterator[Finding]:
+def load_generator(examination: Examination) -> Iterator[Finding]:
     """The ceiling of one process, and what the sweep needs of it."""
-    if not scene.client:
+    if not examination.client:
         return
     if not kernel_stamps():
         says = "no kernel receive stamps on this system: streams are read through aiohttp, and stamped later"
@@ -26,12 +26,12 @@ def load_generator(scene: Scene) -> Iterator[Finding]:
     measured = ceiling.measure()
     cost_us, rate = 1e6 * measured.chunk_s, measured.chunks_s
     yield good(AREA, "one process", f"{cost_us:.1f} us a chunk: at most {rate:,.0f} chunks/s; it is given half")
-    if scene.sweep is not None:
-        yield _needs(scene, rate / 2)
+    if examination.sweep is not None:
+        yield _needs(examination, rate / 2)
 
 
-def _needs(scene: Scene, given: float) -> Finding:
-    sweep = scene.sweep
+def _needs(examination: Examination, given: float) -> Finding:
+    sweep = examination.sweep
     assert sweep is not None
     cores = len(os.sched_getaffinity(0))
     guesses = [chunks_s(point, sweep) for point in expand(sweep)]

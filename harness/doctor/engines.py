@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.doctor.finding import Finding, Scene, blocks, good, note, warning
+from harness.doctor.finding import Examination, Finding, blocks, good, note, warning
 from harness.engines import ENGINES, engine_named
 from harness.errors import EngineMissing, UserError
 from harness.paths import SET_UP_BY
@@ -22,11 +22,11 @@ SLURM_LIMIT_S = 10.0
 UNCONFIGURED = "set SLURM_CONF to the cluster's slurm.conf, or leave it: only submitting needs Slurm"
 
 
-def engines(scene: Scene) -> Iterator[Finding]:
+def engines(examination: Examination) -> Iterator[Finding]:
     """What the sweep will start; without one, what there is."""
-    if scene.sweep is None:
+    if examination.sweep is None:
         yield from _there()
-    for run in _one_of_each(scene.runs):
+    for run in _one_of_each(examination.runs):
         yield from _asked(run)
     yield _slurm()
 
@@ -116,7 +116,7 @@ def _slurm() -> Finding:
     except (OSError, subprocess.TimeoutExpired) as error:
         return warning(AREA, "Slurm", f"{program} does not answer: {error}", UNCONFIGURED)
     if ran.returncode:
-        said = next(iter(ran.stderr.strip().splitlines()), f"ended with {ran.returncode}")
-        return warning(AREA, "Slurm", f"{program} does not answer: {said}", UNCONFIGURED)
+        reply = next(iter(ran.stderr.strip().splitlines()), f"ended with {ran.returncode}")
+        return warning(AREA, "Slurm", f"{program} does not answer: {reply}", UNCONFIGURED)
     job = os.environ.get("SLURM_JOB_ID")
     return good(AREA, "Slurm", ran.stdout.strip() + (f", inside job {job}" if job else ""))

@@ -59,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Examination:
     """What is looked at, and for what.
 
     Attributes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.doctor.finding import Finding, Scene, good, note, warning
+from harness.doctor.finding import Examination, Finding, good, note, warning
 from harness.spec import Vendor
 
 AREA = "GPUs"
@@ -59,24 +59,24 @@ MAKERS: Mapping[Vendor, Maker] = {
 }
 
 
-def present(scene: Scene) -> tuple[Vendor, ...]:
+def present(examination: Examination) -> tuple[Vendor, ...]:
     """Whose GPUs sit in the slots."""
-    return tuple(vendor for vendor, maker in MAKERS.items() if _drivers(scene, maker.pci))
+    return tuple(vendor for vendor, maker in MAKERS.items() if _drivers(examination, maker.pci))
 
 
-def hardware(scene: Scene) -> Iterator[Finding]:
+def hardware(examination: Examination) -> Iterator[Finding]:
     """One line for each vendor whose GPUs are here; one line in all where there are none."""
-    drivers = {vendor: _drivers(scene, maker.pci) for vendor, maker in MAKERS.items()}
+    drivers = {vendor: _drivers(examination, maker.pci) for vendor, maker in MAKERS.items()}
     if not any(drivers.values()):
         yield note(AREA, "hardware", "no GPU of NVIDIA or AMD in this machine; CPU and emulator sweeps run without")
-    for vendor, found in drivers.items():
-        if found:
-            yield from _of(scene, MAKERS[vendor], found)
+    for vendor, names in drivers.items():
+        if names:
+            yield from _of(examination, MAKERS[vendor], names)
 
 
-def _drivers(scene: Scene, pci: str) -> Sequence[str]:
+def _drivers(examination: Examination, pci: str) -> Sequence[str]:
     """The driver of each GPU with this vendor number."""
-    devices = sorted((scene.root / "sys/bus/pci/devices").glob("*"))
+    devices = sorted((examination.root / "sys/bus/pci/devices").glob("*"))
     return [
         _driver(device)
         for device in devices
@@ -90,7 +90,7 @@ def _driver(device: Path) -> str:
     return driver.readlink().name if driver.is_symlink() else NO_DRIVER
 
 
-def _of(scene: Scene, maker: Maker, drivers: Sequence[str]) -> Iterator[Finding]:
+def _of(examination: Examination, maker: Maker, drivers: Sequence[str]) -> Iterator[Finding]:
     others = sorted({driver for driver in drivers if driver != maker.driver})
     count = len(drivers)
     if others:
@@ -99,7 +99,7 @@ def _of(scene: Scene, maker: Maker, drivers: Sequence[str]) -> Iterator[Finding]
             AREA, "driver", f"{wrong} of {count} {maker.name} GPUs have driver {', '.join(others)}", maker.load
         )
         return
-    closed = [node for node in maker.nodes if not _may_open(scene, node)]
+    closed = [node for node in maker.nodes if not _may_open(examination, node)]
     if closed:
         says = f"{count} {maker.name} GPUs are here, but /dev/{', /dev/'.join(closed)} can't be opened by this user"
         yield warning(AREA, "device files", says, maker.grant)
@@ -107,6 +107,6 @@ def _of(scene: Scene, maker: Maker, drivers: Sequence[str]) -> Iterator[Finding]
     yield good(AREA, "hardware", f"{count} {maker.name} GPUs, with driver {maker.driver} and open to this user")
 
 
-def _may_open(scene: Scene, node: str) -> bool:
-    files = sorted((scene.root / "dev").glob(node))
+def _may_open(examination: Examination, node: str) -> bool:
+    files = sorted((examination.root / "dev").glob(node))
     return any(os.access(file, os.R_OK | os.W_OK) for file in files)

@@ -3,16 +3,16 @@
 import os
 from collections.abc import Iterator
 
-from harness.doctor.finding import Finding, Scene, good, note
+from harness.doctor.finding import Examination, Finding, good, note
 from harness.doctor.hardware import AREA
 
 COUNTERS = "sys/class/powercap/intel-rapl:*/energy_uj"
 """One a package; AMD's processors have theirs under the same name. Source: Linux, powercap.rst."""
 
 
-def host_power(scene: Scene) -> Iterator[Finding]:
-    """One line."""
-    counters = sorted(scene.root.glob(COUNTERS))
+def host_power(examination: Examination) -> Iterator[Finding]:
+    """Finding on whether the host's power can be read."""
+    counters = sorted(examination.root.glob(COUNTERS))
     if not counters:
         yield note(AREA, "host power", "can't be read: no RAPL counter here (a virtual machine shows none)")
     elif not all(os.access(counter, os.R_OK) for counter in counters):

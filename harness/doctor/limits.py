@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import launch
-from harness.doctor.finding import Finding, Scene, blocks, good, warning
+from harness.doctor.finding import Examination, Finding, blocks, good, warning
 from harness.errors import ServerNotReady
 from harness.provenance.weights import hub_cache
 from harness.units import number
@@ -38,23 +38,23 @@ DISK_LOW_GB = 10.0
 DISK_NONE_GB = 1.0
 
 
-def limits(scene: Scene) -> Iterator[Finding]:
+def limits(examination: Examination) -> Iterator[Finding]:
     """Everything that is granted in numbers."""
-    yield _files(scene)
+    yield _files(examination)
     yield from _processes()
-    yield from _shared_memory(scene)
-    yield from _locked_memory(scene)
-    yield from _disks(scene)
+    yield from _shared_memory(examination)
+    yield from _locked_memory(examination)
+    yield from _disks(examination)
     yield _loopback()
 
 
-def _files(scene: Scene) -> Finding:
+def _files(examination: Examination) -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    users = scene.most_users or USERS_UNASKED
+    users = examination.most_users or USERS_UNASKED
     needed = users * FILES_A_USER + FILES_BESIDE
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return good(AREA, "open files", f"{_limit(soft)}; {users} users take about {needed}")
-    say = blocks if scene.sweep is not None else warning
+    say = blocks if examination.sweep is not None else warning
     enough = hard == resource.RLIM_INFINITY or hard >= needed
     remedy = f"ulimit -n {needed}" if enough else f"raise nofile to {needed} in limits.conf, or docker --ulimit nofile"
     return say(AREA, "open files", f"{_limit(soft)}; {users} users take about {needed}", remedy)
@@ -71,8 +71,8 @@ def _processes() -> Iterator[Finding]:
         )
 
 
-def _shared_memory(scene: Scene) -> Iterator[Finding]:
-    place = scene.root / "dev/shm"
+def _shared_memory(examination: Examination) -> Iterator[Finding]:
+    place = examination.root / "dev/shm"
     free_gb = shutil.disk_usage(place).free / 1e9 if place.is_dir() else 0.0
     if free_gb < SHM_GB:
         yield warning(
@@ -83,10 +83,10 @@ def _shared_memory(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def _locked_memory(scene: Scene) -> Iterator[Finding]:
+def _locked_memory(examination: Examination) -> Iterator[Finding]:
     """Network adapters write into locked memory alone: matters where there is one for RDMA."""
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if soft != resource.RLIM_INFINITY and (scene.root / "sys/class/infiniband").is_dir():
+    if soft != resource.RLIM_INFINITY and (examination.root / "sys/class/infiniband").is_dir():
         yield warning(
             AREA,
             "locked memory",
@@ -95,9 +95,9 @@ def _locked_memory(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def _disks(scene: Scene) -> Iterator[Finding]:
+def _disks(examination: Examination) -> Iterator[Finding]:
     """One line a file system, named for all that will lie on it."""
-    asked = {"results": scene.folder, "model hub": hub_cache(), "temporary files": Path(tempfile.gettempdir())}
+    asked = {"results": examination.folder, "model hub": hub_cache(), "temporary files": Path(tempfile.gettempdir())}
     by_device: dict[int, list[str]] = {}
     places: dict[int, Path] = {}
     for name, path in asked.items():

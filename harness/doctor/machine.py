@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Iterator
 
-from harness.doctor.finding import Finding, Scene, good, note, warning
+from harness.doctor.finding import Examination, Finding, good, note, warning
 from harness.load.quiet import low_latency_mode
 from harness.provenance import cpu_model
 from harness.units import NS_PER_S, number
@@ -19,13 +19,13 @@ BUSY_SHARE = 0.5
 """Of the cores, at work for others before a server runs."""
 
 
-def machine(scene: Scene) -> Iterator[Finding]:
+def machine(examination: Examination) -> Iterator[Finding]:
     """Everything about the machine itself."""
     yield _cores()
-    yield from _quota(scene)
+    yield from _quota(examination)
     yield _company()
-    yield from _governor(scene)
-    yield _clock(scene)
+    yield from _governor(examination)
+    yield _clock(examination)
     yield _priority()
 
 
@@ -37,12 +37,12 @@ def _cores() -> Finding:
     return note(AREA, "CPU", f"{says}, {mine} of {all_of_them} cores may be used")
 
 
-def _quota(scene: Scene) -> Iterator[Finding]:
+def _quota(examination: Examination) -> Iterator[Finding]:
     """A share of time that is less than the cores: everything then stands still for the rest of each period.
 
     Source: Linux, cgroup-v2.rst, cpu.max.
     """
-    limit, _, period = (scene.text("sys/fs/cgroup/cpu.max") or "max 1").partition(" ")
+    limit, _, period = (examination.text("sys/fs/cgroup/cpu.max") or "max 1").partition(" ")
     if limit == "max":
         return
     cores = int(limit) / int(period)
@@ -63,10 +63,11 @@ def _company() -> Finding:
     return warning(AREA, "load", says, "stop what else runs here, or the latencies will be of both")
 
 
-def _governor(scene: Scene) -> Iterator[Finding]:
+def _governor(examination: Examination) -> Iterator[Finding]:
     """Source: Linux, cpufreq.rst."""
-    governor = scene.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    if governor == "powersave" and scene.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver") == "acpi-cpufreq":
+    governor = examination.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    driver = examination.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver")
+    if governor == "powersave" and driver == "acpi-cpufreq":
         yield warning(
             AREA,
             "CPU clock",
@@ -75,9 +76,9 @@ def _governor(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def _clock(scene: Scene) -> Finding:
+def _clock(examination: Examination) -> Finding:
     tick_ns = round(time.get_clock_info("monotonic").resolution * NS_PER_S)
-    source = scene.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
+    source = examination.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
     says = f"CLOCK_MONOTONIC in steps of {tick_ns} ns, from {source or 'a source that is not told'}"
     if source in SLOW_CLOCKS:
         return warning(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from harness.doctor.finding import Finding, Scene, blocks, good, note, warning
+from harness.doctor.finding import Examination, Finding, blocks, good, note, warning
 from harness.errors import UserError
 from harness.paths import expand, is_local
 from harness.prefetch import Wanted, looked_at, wanted_by
@@ -28,17 +28,20 @@ REFUSALS: Mapping[int, str] = {
 """What the hub answers, and what to do about it. Source: https://huggingface.co/docs/hub/models-gated"""
 
 
-def models(scene: Scene) -> Iterator[Finding]:
+def models(examination: Examination) -> Iterator[Finding]:
     """What the sweep's engines will read; without a sweep, where they look."""
-    if scene.sweep is None:
+    if examination.sweep is None:
         yield _cache()
-        if scene.online:
+        if examination.online:
             yield _asked("the hub", "")
     wanted = {
-        (w.place, w.revision, w.weights): w for run in scene.runs if _reads(run.engine.name) for w in wanted_by(run)
+        (w.place, w.revision, w.weights): w
+        for run in examination.runs
+        if _reads(run.engine.name)
+        for w in wanted_by(run)
     }
     for one in wanted.values():
-        yield _folder(one) if is_local(one.place) else _hub_model(one, online=scene.online)
+        yield _folder(one) if is_local(one.place) else _hub_model(one, online=examination.online)
 
 
 def _reads(engine: str) -> bool:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.doctor.finding import Finding, Scene, blocks, good, warning
+from harness.doctor.finding import Examination, Finding, blocks, good, warning
 from harness.doctor.hardware import AREA, MAKERS, present
 from harness.plan.memory import memory
 from harness.power.meters import METERS
@@ -16,15 +16,15 @@ _WORD = re.compile(r"[A-Z0-9]+")
 _RACK = re.compile(r"NVL\d+")
 
 
-def needs(scene: Scene, devices: Mapping[Vendor, Sequence[Device]]) -> Iterator[Finding]:
+def needs(examination: Examination, devices: Mapping[Vendor, Sequence[Device]]) -> Iterator[Finding]:
     """One line for each way in which the sweep uses GPUs.
 
     Args:
-        scene: what is asked.
+        examination: what is asked.
         devices: the GPUs that could be asked who they are.
     """
-    runs = [run for run in scene.runs if run.gpu.vendor in MAKERS and run.engine.name != "emulator"]
-    here = present(scene)
+    runs = [run for run in examination.runs if run.gpu.vendor in MAKERS and run.engine.name != "emulator"]
+    here = present(examination)
     for run in {(run.gpu.name, run.parallel.gpus): run for run in runs}.values():
         vendor = run.gpu.vendor
         if vendor not in here:
@@ -37,7 +37,7 @@ def needs(scene: Scene, devices: Mapping[Vendor, Sequence[Device]]) -> Iterator[
 
 
 def _seen(run: Run, devices: Sequence[Device]) -> Finding:
-    """As its server will see them, by the variables that it inherits or is given."""
+    """Whether the server will see enough of them, by the variables that it inherits or is given."""
     seen = len(METERS[run.gpu.vendor].visible(devices, {**os.environ, **run.engine.env}))
     wanted = run.parallel.gpus
     says = f"{wanted} x {run.gpu.label} asked for, {seen} of {len(devices)} GPUs seen by the server"
@@ -49,7 +49,10 @@ def _seen(run: Run, devices: Sequence[Device]) -> Finding:
 
 
 def _other_kind(run: Run, devices: Sequence[Device]) -> Iterator[Finding]:
-    """By the words of the label: `H100` is one of `NVIDIA H100 80GB HBM3`, `B200` none of `NVIDIA GB200`."""
+    """GPUs of another kind than asked, by the words of the label.
+
+    `H100` is one of `NVIDIA H100 80GB HBM3`, `B200` none of `NVIDIA GB200`.
+    """
     wanted = {word for word in _WORD.findall(run.gpu.label.upper()) if not _RACK.fullmatch(word)}
     others = sorted({d.name for d in devices if not wanted <= set(_WORD.findall(d.name.upper()))})
     if others:
@@ -61,7 +64,6 @@ def _too_small(runs: Sequence[Run]) -> Iterator[Finding]:
     sizes = {memory(run): run for run in runs}
     for size, run in sizes.items():
         if size.fits is False:
-            says = (
-                f"{number(size.needed_gb)} GB of weights and KV cache, {number(size.there_gb)} GB in {run.key}'s GPUs"
-            )
+            needed, available = number(size.needed_gb), number(size.available_gb)
+            says = f"{needed} GB of weights and KV cache, {available} GB in {run.key}'s GPUs"
             yield warning(AREA, "memory", says, "lower max_running_requests or the context, or take more GPUs")

@@ -22,7 +22,7 @@ WIDTH = 112
 
 
 def rendered(report: Report) -> str:
-    """As lines: in colour where stdout is a terminal, plain elsewhere."""
+    """The report as lines: in colour where stdout is a terminal, plain elsewhere."""
     from rich.text import Text
 
     console = _console()

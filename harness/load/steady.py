@@ -39,7 +39,7 @@ _SLACK = 0.5  # request times: what ends between the decision and the end of the
 _LOOK_EVERY_S = 0.5
 
 
-def find(
+def find_window(
     batches: SampleBatches,
     *,
     concurrency: int | None,

@@ -11,15 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.metrics.counters import Counters
+from harness.metrics.point_data import PointData, block_medians, missing
 from harness.metrics.reduce import Counts, Reduced, reduce
-from harness.metrics.scene import Scene, block_medians, missing
-from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
+from harness.metrics.table import INTERACTIVITY, METRICS, POSITIONS, REASONS, THROUGHPUT, Metric
 from harness.power.point_power import PointPower
 from harness.records import EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
 from harness.stats import Floats
 
-__all__ = ["DEFAULT_TIER", "METRICS", "REASONS", "Counts", "Metric", "Score", "score"]
+__all__ = [
+    "DEFAULT_TIER",
+    "INTERACTIVITY",
+    "METRICS",
+    "REASONS",
+    "THROUGHPUT",
+    "Counts",
+    "Metric",
+    "Score",
+    "score",
+]
 
 DEFAULT_TIER = "hyperscaler"
 """Whose price stands behind $ per million tokens: the one tier that every GPU file with prices has."""
@@ -73,7 +83,7 @@ def score(
         return _without_window(point, batches, readings)
     edges_ns = np.asarray(window.blocks_ns, np.int64)
     reduced = reduce(batches(), edges_ns)
-    scene = Scene(
+    data = PointData(
         point=point,
         reduced=reduced,
         counters=Counters(readings, edges_ns),
@@ -85,12 +95,12 @@ def score(
     )
     unused = {f"acceptance_position_{index}" for index in range(point.run.mtp.draft_tokens, POSITIONS)}
     asked = [name for name in _of_its_loop(point) if name in names and name not in unused]
-    estimates = {name: METRICS[name].of(scene) for name in asked}
+    estimates = {name: METRICS[name].of(data) for name in asked}
     return Score(
         estimates=estimates,
-        blocks=_blocks(reduced, scene.gpus),
+        blocks=_blocks(reduced, data.gpus),
         counts=reduced.counts,
-        drafts=_drafts(scene),
+        drafts=_drafts(data),
         counters_read=_shows_tokens(readings),
     )
 
@@ -119,10 +129,10 @@ def _newest(prices: Sequence[Prices]) -> Prices | None:
     return max(prices, key=lambda price: price.since, default=None)
 
 
-def _drafts(scene: Scene) -> float | None:
-    if scene.point.run.is_off:
-        return scene.counters.latest("drafts")
-    grown = scene.counters.difference("drafts")
+def _drafts(data: PointData) -> float | None:
+    if data.point.run.is_off:
+        return data.counters.latest("drafts")
+    grown = data.counters.difference("drafts")
     return None if isinstance(grown, str) else float(grown.sum())
 
 

@@ -228,13 +228,13 @@ class _Reduction:
     def add(self, samples: Samples) -> None:
         """Count one batch."""
         requests = Requests(samples)
-        self._count(requests)
-        self._occupy(requests)
-        self._deliver(requests)
-        self._follow(requests)
-        self._average(requests)
+        self._count_outcomes(requests)
+        self._count_in_flight(requests)
+        self._count_tokens(requests)
+        self._add_cohort(requests)
+        self._add_whole_run(requests)
 
-    def _count(self, requests: Requests) -> None:
+    def _count_outcomes(self, requests: Requests) -> None:
         samples, good = requests.samples, requests.good
         asked = (samples.prompt_tokens >= 0) & (samples.prompt_tokens != samples.isl)
         self._errors.update(samples.error[~good & ~requests.cut_off].tolist())
@@ -245,7 +245,7 @@ class _Reduction:
             reconnected=int(samples.reconnected.sum()),
         )
 
-    def _occupy(self, requests: Requests) -> None:
+    def _count_in_flight(self, requests: Requests) -> None:
         """Who was in flight, and when."""
         samples, edges = requests.samples, self._edges
         life = samples.end_ns - samples.sent_ns
@@ -257,7 +257,7 @@ class _Reduction:
             inside = (samples.sent_ns < edge) & (edge <= samples.end_ns)
             self._ages[side] += float((edge - samples.sent_ns[inside]).sum()) / NS_PER_S
 
-    def _deliver(self, requests: Requests) -> None:
+    def _count_tokens(self, requests: Requests) -> None:
         """Tokens, out and in."""
         samples, edges = requests.samples, self._edges
         block = np.searchsorted(edges, samples.chunk_ns, side="right") - 1
@@ -268,7 +268,7 @@ class _Reduction:
         self._input += _spread(prompt[lived], samples.sent_ns[lived], requests.last_ns[lived], edges)
         self._cut_off.append(_CutOff.of(requests))
 
-    def _follow(self, requests: Requests) -> None:
+    def _add_cohort(self, requests: Requests) -> None:
         """The cohort: its latencies and the gaps between its chunks."""
         block = np.searchsorted(self._edges, requests.last_ns, side="right") - 1
         chosen = requests.full & (block >= 0) & (block < len(self._edges) - 1)
@@ -289,7 +289,7 @@ class _Reduction:
         tokens = np.bincount(block[chosen], delta[chosen], blocks)
         return np.array([tokens, np.bincount(block[chosen], minlength=blocks)])
 
-    def _average(self, requests: Requests) -> None:
+    def _add_whole_run(self, requests: Requests) -> None:
         samples, good = requests.samples, requests.good
         self._began_ns = min(self._began_ns, int(samples.sent_ns.min(initial=_NEVER.max)))
         self._ended_ns = max(self._ended_ns, int(requests.last_ns[good].max(initial=_NEVER.min)))

@@ -79,16 +79,21 @@ class Requests:
 
         Chunks after the first hold what was made between the two stamps; the first chunk's tokens were made before.
         """
-        made = (self.tokens - self.first_tokens).astype(np.float64)
-        return _quotient((self.last_ns - self.first_ns) / NS_PER_S, made)
+        return quotient(self._decoded_s, (self.tokens - self.first_tokens).astype(np.float64))
 
     @cached_property
     def inferencex_tpot_s(self) -> Floats:
         """(last token - first chunk) / (tokens - 1), as InferenceX's client has it; NaN for a single token."""
-        return _quotient((self.last_ns - self.first_ns) / NS_PER_S, (self.tokens - 1).astype(np.float64))
+        return quotient(self._decoded_s, (self.tokens - 1).astype(np.float64))
+
+    @cached_property
+    def _decoded_s(self) -> Floats:
+        """First chunk to last token; NaN where both came in one instant."""
+        span_s = (self.last_ns - self.first_ns) / NS_PER_S
+        return np.where(span_s > 0, span_s, np.nan)
 
 
-def _quotient(span_s: Floats, tokens: Floats) -> Floats:
-    possible = (span_s > 0) & (tokens > 0)
-    quotient: Floats = np.divide(span_s, tokens, out=np.full(len(span_s), np.nan), where=possible)
-    return quotient
+def quotient(numerator: Floats, denominator: Floats) -> Floats:
+    """One by the other, element by element; NaN where the denominator is not above 0."""
+    values: Floats = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+    return values

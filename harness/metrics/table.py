@@ -4,13 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from harness.metrics import energy, latency, speculation, throughput, worth
-from harness.metrics.scene import Scene
+from harness.metrics import cost, energy, latency, speculation, throughput
+from harness.metrics.point_data import PointData
 from harness.power.codes import CODES
 from harness.records import Estimate
+from harness.spec.run import MAX_DRAFT_TOKENS
 
-POSITIONS = 16
-"""Draft positions that a row has room for: `spec.Mtp` allows no longer drafts."""
+POSITIONS = MAX_DRAFT_TOKENS
+"""Draft positions that a row has room for."""
+
+INTERACTIVITY, THROUGHPUT = "interactivity", "total_tok_s_gpu"
+"""Names of the two metrics that a curve is drawn over: speed for one user, and the server's throughput."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class Metric:
     better: str
     formula: str
     source: str
-    of: Callable[[Scene], Estimate]
+    of: Callable[[PointData], Estimate]
     distribution: bool = False
     open_loop: bool = False
 
@@ -50,7 +54,7 @@ _INFERENCEX = "InferenceX utils/bench_serving/benchmark_serving.py"
 
 
 def _m(
-    of: Callable[[Scene], Estimate],
+    of: Callable[[PointData], Estimate],
     unit: str,
     better: str,
     formula: str,
@@ -107,9 +111,9 @@ _ROWS = (
     _m(speculation.tokens_per_chunk_before_eos, "tokens", "", "the same up to the first EOS", _CHUNKS),
     _m(speculation.tokens_per_chunk_after_eos, "tokens", "", "the same past the first EOS", _CHUNKS),
     _m(speculation.past_eos_share, "", "lower", "output tokens past the first EOS / output tokens", _CHUNKS),
-    _m(worth.cost_per_mtok, "$/Mtok", "lower", "$/GPU-hour x 1e6 / (3600 x total_tok_s_gpu)", _PRICES),
-    _m(worth.cost_per_mtok_output, "$/Mtok", "lower", "$/GPU-hour x 1e6 / (3600 x output_tok_s_gpu)", _PRICES),
-    _m(worth.tok_s_mw_provisioned, "tok/s/MW", "higher", "total_tok_s_gpu / provisioned all-in MW per GPU", _PRICES),
+    _m(cost.cost_per_mtok, "$/Mtok", "lower", "$/GPU-hour x 1e6 / (3600 x total_tok_s_gpu)", _PRICES),
+    _m(cost.cost_per_mtok_output, "$/Mtok", "lower", "$/GPU-hour x 1e6 / (3600 x output_tok_s_gpu)", _PRICES),
+    _m(cost.tok_s_mw_provisioned, "tok/s/MW", "higher", "total_tok_s_gpu / provisioned all-in MW per GPU", _PRICES),
     _m(energy.tok_s_mw_measured, "tok/s/MW", "higher", "1e6 / energy_j_per_tok", _METER),
     _m(energy.measured_to_provisioned, "", "", "tok_s_mw_measured / tok_s_mw_provisioned", _METER),
     _m(energy.energy_j_per_tok, "J/tok", "lower", "energy / (input + output tokens)", _METER),

@@ -89,7 +89,7 @@ def unknown(reason: str) -> Guess:
 
 
 def total(guesses: Iterable[Guess]) -> Guess:
-    """All together; unknown when one is."""
+    """Sum of guesses; unknown when any is unknown."""
     return sum(guesses, start=Guess(0.0, 0.0))
 
 

@@ -17,13 +17,13 @@ class Memory:
         weights_gb: once for each data-parallel rank; of a mixture of experts once, since ranks share the experts.
         kv_gb: of all requests that may run at once, each at its full length, at bf16 or, where the engine is told
             so, fp8; state that does not grow with the length is kept once more for every draft token.
-        there_gb: what the engine may take.
+        available_gb: GB that the engine may use.
         reason: why one of them is None.
     """
 
     weights_gb: float | None
     kv_gb: float | None
-    there_gb: float
+    available_gb: float
     reason: str | None = None
 
     @property
@@ -34,7 +34,7 @@ class Memory:
     @property
     def fits(self) -> bool | None:
         """Whether nothing is preempted for want of memory; None when not known."""
-        return None if self.needed_gb is None else self.needed_gb <= self.there_gb
+        return None if self.needed_gb is None else self.needed_gb <= self.available_gb
 
 
 def memory(run: Run) -> Memory:
@@ -50,12 +50,12 @@ def memory(run: Run) -> Memory:
     return Memory(
         weights_gb=None if weights is None else weights * (1 if model.moe else run.parallel.dp),
         kv_gb=None if kv is None else settings.max_running_requests * (settings.context * kv + state) / 1e9,
-        there_gb=run.gpu.memory_gb * run.parallel.gpus * (settings.memory_fraction or DEFAULT_FRACTION),
+        available_gb=run.gpu.memory_gb * run.parallel.gpus * (settings.memory_fraction or DEFAULT_FRACTION),
         reason="; ".join(missing) or None,
     )
 
 
 def _kv_share(run: Run) -> float:
-    """Of the KV cache's size at bf16, by the option that vLLM and SGLang both call so."""
+    """Share of the KV cache's size at bf16, by the option that vLLM and SGLang both call so."""
     words = [word for argument in run.engine.args for word in argument.split("=", 1)]
     return 0.5 if ("--kv-cache-dtype", "fp8") in ((option, value[:3]) for option, value in pairwise(words)) else 1.0

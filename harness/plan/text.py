@@ -52,7 +52,8 @@ def _points(plan: Plan) -> Iterator[str]:
         for point in planned.points:
             outlook = point.outlook
             speeds = (_span(outlook.interactivity, number), _span(outlook.total_tok_s_gpu, number))
-            rows.append((*arm, f"{point.point.level:.6g}", *speeds, _span(outlook.request_s), _span(point.point_s)))
+            load = f"{point.point.load.amount:.6g}"
+            rows.append((*arm, load, *speeds, _span(outlook.request_s), _span(point.point_s)))
             arm = ("", "", "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -89,8 +90,8 @@ def _basis(plan: Plan) -> Iterator[str]:
         yield "speeds  a roofline at a quarter and at three quarters of the GPU's peak; no measurement of this system"
     if any(not planned.run.is_off and planned.run.mtp.forced_acceptance_length is None for planned in plan.runs):
         golden = plan.sweep.model.golden
-        said = f"taken as the golden length ({golden.name})" if golden else "anything from none to all"
-        yield f"        natural acceptance is {said}"
+        acceptance = f"taken as the golden length ({golden.name})" if golden else "anything from none to all"
+        yield f"        natural acceptance is {acceptance}"
 
 
 def _client(plan: Plan) -> Iterator[str]:
@@ -107,7 +108,7 @@ def _memory(memory: Memory) -> str:
         return f"unknown: {memory.reason}"
     needed = f"{number(memory.weights_gb)} GB of weights, {number(memory.kv_gb)} GB of KV cache when full"
     verdict = "" if memory.fits else ": too little, requests will wait or be preempted"
-    return f"{needed}, activations on top; {number(memory.there_gb)} GB there{verdict}"
+    return f"{needed}, activations on top; {number(memory.available_gb)} GB there{verdict}"
 
 
 def _commands(plan: Plan) -> Iterator[list[str]]:
@@ -130,7 +131,7 @@ def _lines(env: Mapping[str, str], argv: Sequence[str]) -> Iterator[str]:
 
 
 def _shell(argv: Sequence[str]) -> str:
-    """As it could be typed, placeholders bare."""
+    """A command as it could be typed, placeholders bare."""
     return " ".join(word if word in {"<port>", "<served-name>"} else shlex.quote(word) for word in argv)
 
 

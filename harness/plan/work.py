@@ -56,7 +56,7 @@ class PlannedRun:
 
     @property
     def launch_s(self) -> Guess:
-        """One start and all its points."""
+        """Seconds of one start and all its points."""
         return self.ready_s + total(point.point_s for point in self.points)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from harness.records import Estimate, PointResult
-from harness.spec import Point
+from harness.spec import Load, Point
 from harness.units import number
 
 
@@ -20,7 +20,7 @@ class Cell(StrEnum):
 
     @classmethod
     def of_row(cls, invalid: Sequence[object], warnings: Sequence[object]) -> "Cell":
-        """Of a point that has a row."""
+        """Where a point stands that has a row."""
         return cls.INVALID if invalid else cls.WARNED if warnings else cls.DONE
 
 
@@ -35,15 +35,15 @@ MEANING = {
 
 def grid(points: Iterable[tuple[Point, Cell]]) -> Iterator[str]:
     """A line for each launch of each arm, a column for each load, and what the marks mean."""
-    marks: dict[str, dict[int, dict[str, Cell]]] = {}
+    marks: dict[str, dict[int, dict[Load, Cell]]] = {}
     arms: dict[str, str] = {}
-    loads: dict[str, float] = {}
+    loads: set[Load] = set()
     for point, cell in points:
-        loads[point.load] = point.level
+        loads.add(point.load)
         arms[point.run.key] = point.run.mtp.label
         marks.setdefault(point.run.key, {}).setdefault(point.launch, {})[point.load] = cell
-    columns = sorted(loads, key=lambda load: loads[load])
-    rows = [["", "launch", *columns]]
+    columns = sorted(loads)
+    rows = [["", "launch", *(load.label for load in columns)]]
     for key, launches in marks.items():
         for first, (launch, cells) in enumerate(sorted(launches.items())):
             label = "" if first else arms[key]
@@ -57,7 +57,7 @@ def grid(points: Iterable[tuple[Point, Cell]]) -> Iterator[str]:
 
 def name_of(point: Point) -> str:
     """`mtp3-al3.39 c8 launch 2`."""
-    return f"{point.run.mtp.label} {point.load} launch {point.launch + 1}"
+    return f"{point.run.mtp.label} {point.load.label} launch {point.launch + 1}"
 
 
 def summary(result: PointResult) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 
 from harness.engines import engine_named
 from harness.progress.grid import Cell, grid, name_of, summary
-from harness.progress.messages import Line, Scene, Under
+from harness.progress.messages import Line, SweepState, UnderWay
 from harness.progress.recent import Recent
 from harness.progress.screen import LiveView, PlainLines, Screen
 from harness.records import EngineCounters, PointResult
@@ -54,23 +54,23 @@ class Progress:
     def _line(self, text: str) -> None:
         self._screen.show(Line(text))
 
-    def _scene(self) -> None:
+    def _show_state(self) -> None:
         rows = tuple(grid(self._points.values()))
-        self._screen.show(Scene(done=self._done, total=len(self._points), rows=rows, left=self._left))
+        self._screen.show(SweepState(done=self._done, total=len(self._points), rows=rows, left=self._left))
 
     def _mark(self, point: Point, cell: Cell) -> None:
         self._points[point.run.key, point.folder] = point, cell
-        self._scene()
+        self._show_state()
 
     def starting(self, run: Run, launch: int) -> None:
         """A server is being started."""
         self._line(f"starting {run.engine.name}, {run.mtp.label}, launch {launch + 1}: {run.key}")
-        self._scene()
+        self._show_state()
 
     def waiting(self, run: Run, waited_s: float) -> None:
         """The server is not ready yet."""
         label = f"{run.mtp.label}: waiting for the server"
-        self._screen.show(Under(label=label, done_s=waited_s, expected_s=run.model.ready_limit_s))
+        self._screen.show(UnderWay(label=label, done_s=waited_s, expected_s=run.model.ready_limit_s))
 
     def ready(self, run: Run, ready_s: float, power: Path | None = None) -> None:
         """The server answers as it should; `power` is the stream that is being written of its GPUs."""
@@ -110,7 +110,7 @@ class Progress:
             figures.append(f"acceptance {self._acceptance:.2f}")
         figures += [f"{in_flight} in flight, {finished} done"]
         self._screen.show(
-            Under(
+            UnderWay(
                 label=name_of(point),
                 done_s=elapsed_s,
                 expected_s=expected_s,

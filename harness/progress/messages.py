@@ -9,7 +9,7 @@ class Line(msgspec.Struct, tag="line", frozen=True):
     text: str
 
 
-class Scene(msgspec.Struct, tag="scene", frozen=True, kw_only=True):
+class SweepState(msgspec.Struct, tag="scene", frozen=True, kw_only=True):
     """How the whole sweep stands; sent when that changes.
 
     Attributes:
@@ -23,7 +23,7 @@ class Scene(msgspec.Struct, tag="scene", frozen=True, kw_only=True):
     left: str = ""
 
 
-class Under(msgspec.Struct, tag="under", frozen=True, kw_only=True):
+class UnderWay(msgspec.Struct, tag="under", frozen=True, kw_only=True):
     """What is under way; sent once a second.
 
     Attributes:
@@ -41,7 +41,7 @@ class Under(msgspec.Struct, tag="under", frozen=True, kw_only=True):
     output_tok_s: float | None = None
 
 
-Message = Line | Scene | Under
+Message = Line | SweepState | UnderWay
 
 decode = msgspec.json.Decoder(Message).decode
 encode = msgspec.json.Encoder().encode

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.power.live import live_power_w
-from harness.progress.messages import Line, Message, Scene, Under, decode
+from harness.progress.messages import Line, Message, SweepState, UnderWay, decode
 from harness.units import duration, number
 
 REDRAWS_A_SECOND = 2
@@ -28,18 +28,18 @@ class View:
     """What was told last, as rich draws it."""
 
     def __init__(self) -> None:
-        self._scene: Scene | None = None
-        self._under: Under | None = None
+        self._sweep: SweepState | None = None
+        self._under_way: UnderWay | None = None
         self._power = ""
-        self._told_s = time.monotonic()
+        self._received_s = time.monotonic()
         self._started_s = time.monotonic()
 
-    def tell(self, message: Scene | Under) -> None:
+    def tell(self, message: SweepState | UnderWay) -> None:
         """Take in what has changed."""
-        if isinstance(message, Scene):
-            self._scene = message
+        if isinstance(message, SweepState):
+            self._sweep = message
         else:
-            self._under, self._told_s = message, time.monotonic()
+            self._under_way, self._received_s = message, time.monotonic()
             self._power = _power(message)
 
     def __rich__(self) -> Group:
@@ -47,37 +47,37 @@ class View:
 
     def _parts(self) -> Iterable[Table | Text]:
         bars = Table.grid(padding=(0, 1))
-        if self._scene is not None:
+        if self._sweep is not None:
             yield Text()
-            yield from map(_line, self._scene.rows)
-            done = f"{self._scene.done} of {self._scene.total} points"
-            bars.add_row(done, _bar(self._scene.done, self._scene.total), self._times())
-        if self._under is not None:
+            yield from map(_line, self._sweep.rows)
+            done = f"{self._sweep.done} of {self._sweep.total} points"
+            bars.add_row(done, _bar(self._sweep.done, self._sweep.total), self._times())
+        if self._under_way is not None:
             # Messages come once a second: in between, and while a server is starting, the clock goes on here.
-            done_s = self._under.done_s + time.monotonic() - self._told_s
-            said = f"{_whole(done_s)} of about {_whole(self._under.expected_s)}"
-            bars.add_row(self._under.label, _bar(done_s, self._under.expected_s), said)
+            done_s = self._under_way.done_s + time.monotonic() - self._received_s
+            times = f"{_whole(done_s)} of about {_whole(self._under_way.expected_s)}"
+            bars.add_row(self._under_way.label, _bar(done_s, self._under_way.expected_s), times)
         yield bars
-        if self._under is not None:
-            yield _line(self._under.figures)
+        if self._under_way is not None:
+            yield _line(self._under_way.figures)
         if self._power:
             yield _line(self._power)
 
     def _times(self) -> str:
-        assert self._scene is not None
+        assert self._sweep is not None
         running = f"{_whole(time.monotonic() - self._started_s)} so far"
-        return f"{running}, {self._scene.left}" if self._scene.left else running
+        return f"{running}, {self._sweep.left}" if self._sweep.left else running
 
 
-def _power(under: Under) -> str:
+def _power(under: UnderWay) -> str:
     """What the GPUs draw at this moment, and for each output token of this moment."""
     if not under.power:
         return ""
     watts = live_power_w(Path(under.power))
     if watts is None:
         return "power not read"
-    said = f"GPUs draw {number(watts)} W"
-    return f"{said}  {number(watts / under.output_tok_s)} J for each output token" if under.output_tok_s else said
+    power = f"GPUs draw {number(watts)} W"
+    return f"{power}  {number(watts / under.output_tok_s)} J for each output token" if under.output_tok_s else power
 
 
 def _line(text: str) -> Text:

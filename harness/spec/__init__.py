@@ -9,6 +9,7 @@ from harness.spec.base import Spec
 from harness.spec.cluster import AnswerJob, Cluster, Container, GpuNodes
 from harness.spec.evaluation import Evaluation
 from harness.spec.facts import Acceptance, Gpu, Model, Prices, Sampling, Vendor, Workload
+from harness.spec.load import Load
 from harness.spec.run import SOUNDS_SECRET, EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
 from harness.spec.sweep import ClientKind, Ladder, Sweep, WindowSpec, expand
 
@@ -25,6 +26,7 @@ __all__ = [
     "Gpu",
     "GpuNodes",
     "Ladder",
+    "Load",
     "Model",
     "Mtp",
     "Parallel",

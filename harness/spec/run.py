@@ -12,6 +12,10 @@ from pydantic import Field, field_validator, model_validator
 from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.facts import Gpu, Model, Workload
+from harness.spec.load import Load
+
+MAX_DRAFT_TOKENS = 16
+"""The longest draft of an arm; rows have as many positions for acceptance."""
 
 SOUNDS_SECRET = re.compile(r"KEY|TOKEN(?!IZERS|_MODE)|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 """Names of variables whose values must not be written down."""
@@ -102,7 +106,7 @@ class Mtp(Spec):
         overrides: engine-specific speculative settings, by the engine's own names.
     """
 
-    draft_tokens: Annotated[int, Field(ge=0, le=16)] = 0
+    draft_tokens: Annotated[int, Field(ge=0, le=MAX_DRAFT_TOKENS)] = 0
     forced_acceptance_length: Annotated[float, Field(ge=1)] | None = None
     overrides: Mapping[str, str | int | float | bool] = {}
 
@@ -194,26 +198,14 @@ class Point(Spec):
         return self
 
     @property
-    def level(self) -> float:
-        """The load as a number: users, or requests a second."""
-        return float(self.concurrency or self.rate or 0)
-
-    @property
-    def load(self) -> str:
-        """The load as short as a column is wide: `c8`, `r2.5`."""
-        return f"c{self.concurrency}" if self.rate is None else rate_label(self.rate)
-
-    @property
-    def load_words(self) -> str:
-        """`8 users`, `2.5 requests/s`."""
-        return f"{self.concurrency} users" if self.rate is None else f"{self.rate:g} requests/s"
+    def load(self) -> Load:
+        """The users of the point, or its requests a second."""
+        if self.rate is not None and self.arrivals is not None:
+            return Load(self.rate, self.arrivals.label)
+        assert self.concurrency is not None
+        return Load(float(self.concurrency))
 
     @property
     def folder(self) -> str:
         """Name of the point's folder inside its Run's."""
-        return f"{self.load}-l{self.launch}"
-
-
-def rate_label(rate: float) -> str:
-    """`r2.5`: a rate, as folders and columns are named by it."""
-    return f"r{rate:.6g}"
+        return f"{self.load.label}-l{self.launch}"

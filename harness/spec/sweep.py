@@ -17,7 +17,11 @@ from harness.spec.arrivals import Arrivals, Rate
 from harness.spec.base import Fraction, Name, Positive, Sequence, Spec
 from harness.spec.evaluation import Evaluation
 from harness.spec.facts import Gpu, Model, Workload
-from harness.spec.run import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, rate_label
+from harness.spec.load import rate_label
+from harness.spec.run import MAX_DRAFT_TOKENS, EngineSpec, Mtp, Parallel, Point, Run, ServerSettings
+
+OVERSHOOT_TOKENS = MAX_DRAFT_TOKENS
+"""How far speculation may run past the last token asked for."""
 
 
 class Ladder(Spec):
@@ -91,7 +95,7 @@ Concurrency = Annotated[
     Discriminator(_kind_of_concurrency),
 ]
 
-DraftTokens = Annotated[int, Field(ge=0, le=16)]
+DraftTokens = Annotated[int, Field(ge=0, le=MAX_DRAFT_TOKENS)]
 
 AcceptanceKind = Annotated[
     Annotated[Literal["natural", "golden"], Tag("word")] | Annotated[float, Field(ge=1), Tag("number")],
@@ -237,8 +241,8 @@ class Sweep(Spec):
 
     @property
     def context(self) -> int:
-        """Longest prompt + output that the server must hold, tokens; speculation may overshoot by 16."""
-        return self.workload.isl + self.workload.osl + 16
+        """Longest prompt + output that the server must hold, tokens, and room for speculation."""
+        return self.workload.isl + self.workload.osl + OVERSHOOT_TOKENS
 
     def arms(self) -> Iterator[Mtp]:
         """Off first where it is asked for, then each draft length with each kind of acceptance."""

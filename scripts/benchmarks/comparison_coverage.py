@@ -37,8 +37,7 @@ from harness.config import load, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Noise, Profile
 from harness.emulator.virtual_load import closed_loop
-from harness.load.steady import StopRule
-from harness.load.steady import find as find_window
+from harness.load.steady import StopRule, find_window
 from harness.records import PointResult, Window
 from harness.spec import Point, WindowSpec, Workload
 

@@ -206,7 +206,7 @@ async def _ours(bench: Bench) -> dict[str, Any]:
     def batches() -> Iterator[Samples]:
         return iter([measured.samples])
 
-    window = steady.find(batches, concurrency=point.concurrency, spec=bench.window)
+    window = steady.find_window(batches, concurrency=point.concurrency, spec=bench.window)
     score = metrics.score(point, batches, measured.counters, window)
     if not isinstance(window, Window) or measured.aborted or score.counts.errors:
         raise MtpbenchError(f"{point.run.mtp.label}: no good measurement: {window}, {score.counts}")

@@ -100,7 +100,7 @@ def score(path: Path) -> bool:
     batches = partial(samplefile.sample_batches, path)
     print(f"imported:     {peak_gib():.2f} GiB")
     start = time.perf_counter()
-    window = steady.find(batches, concurrency=USERS, spec=WindowSpec(), target_pct=1.0)
+    window = steady.find_window(batches, concurrency=USERS, spec=WindowSpec(), target_pct=1.0)
     print(f"find:   {time.perf_counter() - start:5.1f} s {peak_gib():.2f} GiB")
     start = time.perf_counter()
     scored = metrics.score(point(), batches, (), window)

@@ -26,7 +26,7 @@ from harness.config import load, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Limits, Noise, Profile
 from harness.emulator.virtual_load import Observed, StopCheck, closed_loop, open_loop
-from harness.load.steady import StopRule, find
+from harness.load.steady import StopRule, find_window
 from harness.records import Estimate, Window
 from harness.spec import Arrivals, Point, WindowSpec, Workload
 
@@ -118,7 +118,7 @@ def measured(case: Case, seed: int, target_pct: float | None, spec: WindowSpec =
     rule = StopRule(point.concurrency, spec, target_pct, rate=point.rate)
     observed = seen(case, rule.look, seed, 3 * spec.max_s)
     batches = lambda: iter([observed.samples])  # noqa: E731
-    window = find(batches, concurrency=point.concurrency, rate=point.rate, spec=spec, target_pct=target_pct)
+    window = find_window(batches, concurrency=point.concurrency, rate=point.rate, spec=spec, target_pct=target_pct)
     assert isinstance(window, Window), window.text
     score = metrics.score(point, batches, observed.counters, window, names=SERIES)
     return Found(tuple(score.estimates[name] for name in SERIES), window.duration_s, window.looks, window.capped)

@@ -35,8 +35,7 @@ from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.model import EngineModel
 from harness.emulator.profile import Limits, Noise, Profile
 from harness.emulator.virtual_load import closed_loop
-from harness.load.steady import StopRule
-from harness.load.steady import find as find_window
+from harness.load.steady import StopRule, find_window
 from harness.records import Window
 from harness.spec import Point, WindowSpec, Workload
 

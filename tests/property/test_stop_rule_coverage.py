@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.load.steady import StopRule, find
+from harness.load.steady import StopRule, find_window
 from harness.metrics.reduce import reduce
 from harness.records import RequestSample, Window, columns
 from harness.spec import WindowSpec
@@ -52,7 +52,7 @@ def measured(seed, target_pct):
     while not rule.look(now_ns, requests[: int(np.searchsorted(ends, now_ns, side="right"))]):
         now_ns += 500_000_000
     samples = columns([request for request in requests if request.end_ns <= now_ns])
-    return samples, find(lambda: iter([samples]), concurrency=USERS, spec=SPEC, target_pct=target_pct)
+    return samples, find_window(lambda: iter([samples]), concurrency=USERS, spec=SPEC, target_pct=target_pct)
 
 
 @pytest.mark.parametrize("target_pct", [None, 5.0, 3.0])

@@ -19,7 +19,7 @@ from harness import config
 from harness.power.stream import encode_line
 from harness.progress.grid import Cell, grid, name_of, summary
 from harness.progress.live import Progress
-from harness.progress.messages import Line, Scene, Under
+from harness.progress.messages import Line, SweepState, UnderWay
 from harness.progress.recent import Recent
 from harness.progress.screen import LiveView
 from harness.records import EngineCounters, Estimate, PointResult
@@ -154,7 +154,7 @@ def test_a_finished_points_line_has_its_power():
 def test_lines_and_log_lines_stay_above_the_view():
     with terminal() as shown:
         view = LiveView()
-        view.show(Scene(done=1, total=2, rows=("grid",)))
+        view.show(SweepState(done=1, total=2, rows=("grid",)))
         view.show(Line("a line that stays"))
         view.write("WARNING something\n")
         view.close()
@@ -185,7 +185,7 @@ def test_a_terminal_that_hangs_holds_up_nothing_and_loses_no_line():
         view = LiveView()
         os.kill(view.pid, signal.SIGSTOP)
         for second in range(3000):
-            view.show(Under(label="x" * 100, done_s=second, expected_s=9.0))
+            view.show(UnderWay(label="x" * 100, done_s=second, expected_s=9.0))
         view.show(Line("the last line"))
         os.kill(view.pid, signal.SIGCONT)
         view.close()

@@ -5,8 +5,9 @@ import pytest
 
 from analysis.curve import curve, overlap
 from analysis.pairs import BEST, MATCHED, MeasuredLoad
-from analysis.rows import Load, Row
+from analysis.rows import Row
 from analysis.topology import Topology
+from harness.spec import Load
 
 
 def level(concurrency, x, y, *, tp=8, **more):

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from analysis.pairing import find_pairs
-from analysis.rows import Load, load_table
+from analysis.rows import load_table
 from analysis.tables import render
+from harness.spec import Load
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.doctor import Scene, State
+from harness.doctor import Examination, State
 from harness.doctor.boards import boards, findings_of_stream
 from harness.doctor.needs import needs
 from harness.power.stream import Device
@@ -14,22 +14,22 @@ from harness.spec import EngineSpec, Vendor
 
 
 @pytest.fixture
-def scene(tmp_path, fake_amd):
+def examination(tmp_path, fake_amd):
     """A machine whose slots hold AMD's GPUs, two of them, read for no longer than it takes."""
     slot = tmp_path / "sys/bus/pci/devices/0000:0c:00.0"
     slot.mkdir(parents=True)
     (slot / "vendor").write_text("0x1002\n")
     (slot / "class").write_text("0x120000\n")
     fake_amd(sockets=2, publish=0.01)
-    return Scene(root=tmp_path, sensor_s=0.6)
+    return Examination(root=tmp_path, sensor_s=0.6)
 
 
-def found(scene):
-    return {finding.what: finding for finding in boards(scene)}
+def found(examination):
+    return {finding.what: finding for finding in boards(examination)}
 
 
-def test_good_gpus_are_named_with_limit_and_sensors(scene):
-    says = found(scene)
+def test_good_gpus_are_named_with_limit_and_sensors(examination):
+    says = found(examination)
 
     assert {State.GOOD} == {finding.state for finding in says.values()}
     assert says["GPUs"].says.startswith("2 x AMD Instinct MI355X, 309 GB each; driver 6.14.14, rocm ")
@@ -79,24 +79,24 @@ def test_each_fault_has_its_line_and_what_to_do(amd_stream, settings, what, says
     ("status", "says", "remedy"),
     [(34, "DRIVER_NOT_LOADED", "modprobe amdgpu"), (10, "NO_PERM", "usermod -aG render,video")],
 )
-def test_a_library_that_does_not_start_has_its_line(scene, fake_amd, status, says, remedy):
+def test_a_library_that_does_not_start_has_its_line(examination, fake_amd, status, says, remedy):
     fake_amd(init=status)
-    (only,) = boards(scene)
+    (only,) = boards(examination)
 
     assert (State.WARNING, "AMD library") == (only.state, only.what)
     assert says in only.says
     assert remedy in only.remedy
 
 
-def test_a_machine_without_the_library_is_told_from_one_without_gpus(scene, monkeypatch, tmp_path):
+def test_a_machine_without_the_library_is_told_from_one_without_gpus(examination, monkeypatch, tmp_path):
     monkeypatch.setenv("ROCM_PATH", str(tmp_path))
     monkeypatch.setenv("ROCM_HOME", str(tmp_path))
-    (only,) = boards(scene)
+    (only,) = boards(examination)
 
     assert (State.WARNING, "AMD library") == (only.state, only.what)
     assert "no libamd_smi.so" in only.says
     assert "install amd-smi-lib of ROCm" in only.remedy
-    assert [] == list(boards(Scene(root=tmp_path / "nowhere")))
+    assert [] == list(boards(Examination(root=tmp_path / "nowhere")))
 
 
 def sweep_of(**changes):
@@ -105,21 +105,21 @@ def sweep_of(**changes):
     return sweep.model_copy(update={"gpu": gpu, "engine": EngineSpec(name="vllm"), "runs": (), "tp": 2} | changes)
 
 
-def needed(scene, sweep, name="AMD Instinct MI355X", vendor=Vendor.AMD):
+def needed(examination, sweep, name="AMD Instinct MI355X", vendor=Vendor.AMD):
     two = [Device(gpu=f"GPU-{n}", name=name, scope="gpu-socket", energy_unit_j=1.0, index=n) for n in range(2)]
-    return list(needs(replace(scene, sweep=sweep), {vendor: two}))
+    return list(needs(replace(examination, sweep=sweep), {vendor: two}))
 
 
-def test_what_a_sweep_needs_is_held_against_the_gpus_that_there_are(scene):
-    *_, asked = boards(replace(scene, sweep=sweep_of()))
+def test_what_a_sweep_needs_is_held_against_the_gpus_that_there_are(examination):
+    *_, asked = boards(replace(examination, sweep=sweep_of()))
 
     assert (State.GOOD, "2 x MI355X asked for, 2 of 2 GPUs seen by the server") == (asked.state, asked.says)
 
 
-def test_gpus_that_a_variable_hides_are_told_from_too_few(scene, monkeypatch):
-    (few,) = needed(scene, sweep_of(tp=4))
+def test_gpus_that_a_variable_hides_are_told_from_too_few(examination, monkeypatch):
+    (few,) = needed(examination, sweep_of(tp=4))
     monkeypatch.setenv("HIP_VISIBLE_DEVICES", "1")
-    (hidden,) = needed(scene, sweep_of())
+    (hidden,) = needed(examination, sweep_of())
 
     assert (State.BLOCKS, "ask for fewer (tp, pp, dp), or run it on a larger machine") == (few.state, few.remedy)
     assert (State.BLOCKS, "unset the visibility variables") == (hidden.state, hidden.remedy[:30])
@@ -136,20 +136,20 @@ def test_gpus_that_a_variable_hides_are_told_from_too_few(scene, monkeypatch):
         ("rtx6000pro", "NVIDIA RTX PRO 6000 Blackwell Server Edition", False),
     ],
 )
-def test_another_gpu_than_the_sweeps_is_a_warning(scene, asked, name, other):
+def test_another_gpu_than_the_sweeps_is_a_warning(examination, asked, name, other):
     gpu = config.load_gpu(asked)
-    slot = scene.root / "sys/bus/pci/devices/0000:0c:00.0/vendor"
+    slot = examination.root / "sys/bus/pci/devices/0000:0c:00.0/vendor"
     slot.write_text("0x1002\n" if gpu.vendor is Vendor.AMD else "0x10de\n")
-    lines = needed(scene, sweep_of(gpu=gpu), name, gpu.vendor)
+    lines = needed(examination, sweep_of(gpu=gpu), name, gpu.vendor)
 
     assert ([State.WARNING] if other else []) == [line.state for line in lines if line.what == "kind"]
 
 
-def test_a_sweep_for_another_vendors_gpus_is_blocked(scene):
-    (only,) = needed(scene, sweep_of(gpu=config.load_gpu("h100")))
+def test_a_sweep_for_another_vendors_gpus_is_blocked(examination):
+    (only,) = needed(examination, sweep_of(gpu=config.load_gpu("h100")))
 
     assert (State.BLOCKS, "2 x H100 asked for, no GPU of NVIDIA here") == (only.state, only.says)
 
 
-def test_the_emulator_needs_no_gpu(scene):
-    assert [] == needed(scene, sweep_of(engine=EngineSpec(name="emulator")))
+def test_the_emulator_needs_no_gpu(examination):
+    assert [] == needed(examination, sweep_of(engine=EngineSpec(name="emulator")))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.doctor import Scene, State
+from harness.doctor import Examination, State
 from harness.doctor.engines import engines
 from harness.doctor.models import models
 from harness.spec import EngineSpec, Vendor
@@ -49,7 +49,7 @@ def of(findings, what):
 def test_without_a_sweep_every_engine_has_a_line(monkeypatch, venv):
     monkeypatch.setenv("MTPBENCH_VLLM_CPU", venv(vllm="0.32.0", torch="2.9.0", python="3.12.1"))
     monkeypatch.setenv("PATH", "")
-    found = list(engines(Scene()))
+    found = list(engines(Examination()))
     (vllm,) = of(found, "vllm")
 
     assert vllm.says.startswith("vllm 0.32.0, torch 2.9.0, python 3.12.1: ")
@@ -58,7 +58,7 @@ def test_without_a_sweep_every_engine_has_a_line(monkeypatch, venv):
 
 
 def test_an_engine_that_the_sweep_names_and_that_is_not_there_blocks(tmp_path):
-    (only,) = of(engines(Scene(sweep=sweep_of({"venv": str(tmp_path)}))), "vllm")
+    (only,) = of(engines(Examination(sweep=sweep_of({"venv": str(tmp_path)}))), "vllm")
 
     assert State.BLOCKS is only.state
     assert f"{tmp_path}/bin/vllm is not there" in only.says
@@ -67,21 +67,21 @@ def test_an_engine_that_the_sweep_names_and_that_is_not_there_blocks(tmp_path):
 
 def test_an_engine_on_no_path_blocks(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    (only,) = of(engines(Scene(sweep=sweep_of())), "vllm")
+    (only,) = of(engines(Examination(sweep=sweep_of())), "vllm")
 
     assert (State.BLOCKS, "activate its environment, or give engine.venv") == (only.state, only.remedy)
 
 
 def test_another_version_than_asked_is_a_warning(venv):
     sweep = sweep_of({"venv": venv(vllm="0.31.0", torch="2.9.0"), "version": "0.32.0"})
-    there, other = of(engines(Scene(sweep=sweep)), "vllm")
+    there, other = of(engines(Examination(sweep=sweep)), "vllm")
 
     assert (State.GOOD, State.WARNING) == (there.state, other.state)
     assert "install vllm==0.32.0, or correct engine.version" == other.remedy
 
 
 def test_a_python_without_the_engine_blocks(venv):
-    (missing,) = of(engines(Scene(sweep=sweep_of({"venv": venv(torch="2.9.0", python="3.12.1")}))), "vllm")
+    (missing,) = of(engines(Examination(sweep=sweep_of({"venv": venv(torch="2.9.0", python="3.12.1")}))), "vllm")
 
     assert (State.BLOCKS, True) == (missing.state, missing.says.startswith("not installed beside "))
 
@@ -100,15 +100,15 @@ def test_a_python_without_the_engine_blocks(venv):
 def test_a_pytorch_for_other_gpus_blocks(venv, vendor, torch, blocked):
     sweep = sweep_of({"venv": venv(vllm="0.32.0", torch=torch)}, vendor=vendor)
 
-    assert ([State.BLOCKS] if blocked else []) == [f.state for f in of(engines(Scene(sweep=sweep)), "PyTorch")]
+    assert ([State.BLOCKS] if blocked else []) == [f.state for f in of(engines(Examination(sweep=sweep)), "PyTorch")]
 
 
 def test_what_runs_elsewhere_is_not_looked_for():
-    attached = Scene(sweep=sweep_of({"endpoint": "http://127.0.0.1:1"}))
+    attached = Examination(sweep=sweep_of({"endpoint": "http://127.0.0.1:1"}))
 
     assert ["Slurm"] == [finding.what for finding in engines(attached)]
     assert [] == list(models(attached))
-    assert [State.NOTE] == [f.state for f in of(engines(Scene(sweep=sweep_of({"image": "vllm:1"}))), "vllm")]
+    assert [State.NOTE] == [f.state for f in of(engines(Examination(sweep=sweep_of({"image": "vllm:1"}))), "vllm")]
 
 
 def test_a_slurm_without_its_cluster_is_told_from_none(monkeypatch, tmp_path):
@@ -116,7 +116,7 @@ def test_a_slurm_without_its_cluster_is_told_from_none(monkeypatch, tmp_path):
     sinfo.write_text("#!/bin/sh\necho 'sinfo: fatal: no config' >&2\nexit 1\n")
     sinfo.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    (slurm,) = of(engines(Scene(sweep=sweep_of({"endpoint": "http://x"}))), "Slurm")
+    (slurm,) = of(engines(Examination(sweep=sweep_of({"endpoint": "http://x"}))), "Slurm")
 
     assert (State.WARNING, True) == (slurm.state, "sinfo: fatal: no config" in slurm.says)
 
@@ -127,9 +127,9 @@ def test_a_model_folder_without_all_of_its_shards_blocks(tmp_path):
     index = {"weight_map": {"one": "a.safetensors", "two": "b.safetensors", "three": "b.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     sweep = sweep_of(model={"weights": str(tmp_path), "tokenizer": None})
-    (missing,) = models(Scene(sweep=sweep))
+    (missing,) = models(Examination(sweep=sweep))
     (tmp_path / "b.safetensors").write_bytes(b"x")
-    (whole,) = models(Scene(sweep=sweep))
+    (whole,) = models(Examination(sweep=sweep))
 
     assert (State.BLOCKS, "stage it again") == (missing.state, missing.remedy)
     assert "1 weight files of its index are not there, like b.safetensors" in missing.says
@@ -148,9 +148,9 @@ def test_a_model_in_the_cache_needs_no_hub(monkeypatch, tmp_path):
     snapshot = kept / "snapshots" / ("c" * 40)
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
-    (half,) = models(Scene(sweep=hub_sweep()))
+    (half,) = models(Examination(sweep=hub_sweep()))
     (snapshot / "model.safetensors").write_bytes(b"x")
-    (whole,) = models(Scene(sweep=hub_sweep(), online=True))
+    (whole,) = models(Examination(sweep=hub_sweep(), online=True))
 
     assert (State.WARNING, "mtpbench prefetch SWEEP") == (half.state, half.remedy)
     assert State.GOOD is whole.state
@@ -159,7 +159,7 @@ def test_a_model_in_the_cache_needs_no_hub(monkeypatch, tmp_path):
 def test_a_model_that_is_not_staged_is_not_asked_for_unless_told_to(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    (only,) = models(Scene(sweep=hub_sweep()))
+    (only,) = models(Examination(sweep=hub_sweep()))
 
     assert (State.WARNING, True) == (only.state, only.remedy.startswith("mtpbench prefetch"))
 
@@ -202,7 +202,7 @@ def hub(monkeypatch, tmp_path):
 )
 def test_what_the_hub_answers_is_said_with_what_to_do(hub, status, state, remedy):
     hub.gives = status
-    (only,) = models(Scene(sweep=hub_sweep(), online=True))
+    (only,) = models(Examination(sweep=hub_sweep(), online=True))
 
     assert [("/org/model/resolve/v1/config.json", "Bearer hf_secret")] == hub.asked
     assert state is only.state
@@ -213,19 +213,19 @@ def test_what_the_hub_answers_is_said_with_what_to_do(hub, status, state, remedy
 def test_a_hub_that_can_not_be_reached_blocks_only_what_is_not_staged(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    (only,) = models(Scene(sweep=hub_sweep(), online=True))
+    (only,) = models(Examination(sweep=hub_sweep(), online=True))
 
     assert (State.BLOCKS, True) == (only.state, "HF_HUB_OFFLINE" in only.remedy)
 
 
 def test_the_emulator_reads_no_weights():
-    assert [] == list(models(Scene(sweep=hub_sweep(name="emulator"))))
+    assert [] == list(models(Examination(sweep=hub_sweep(name="emulator"))))
 
 
 def test_without_a_sweep_the_cache_is_looked_at_and_the_hub_only_when_told_to(hub):
-    (cache,) = models(Scene())
+    (cache,) = models(Examination())
     before = list(hub.asked)
-    _, answers = models(Scene(online=True))
+    _, answers = models(Examination(online=True))
 
     assert (State.NOTE, []) == (cache.state, before)
     assert State.GOOD is answers.state

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from harness.checks import CHECKS, judge
+from harness.checks import CHECKS, Evidence, judge
 from harness.metrics import Counts
 from harness.power.point_power import PointPower, point_power
 from harness.power.records import Metering
@@ -30,7 +30,7 @@ def verdict(clean, point_of, window_of):
         score = replace(
             clean, estimates=estimates, drafts=drafts, counters_read=counters_read, counts=counts or clean.counts
         )
-        return judge(point or point_of(), score, window or window_of(2.0, 12.0), **facts)
+        return judge(Evidence(point=point or point_of(), score=score, window=window or window_of(2.0, 12.0), **facts))
 
     return of
 
@@ -255,4 +255,4 @@ def test_every_code_has_one_sentence_that_says_what_to_do():
 def test_windows_of_a_real_point_are_judged(scored, user, window_of, point_of):
     window = window_of(2.0, 12.0)
     assert isinstance(window, Window)
-    assert ((), ("no_counters",)) == judge(point_of(), scored(user(20)), window)[:2]
+    assert ((), ("no_counters",)) == judge(Evidence(point=point_of(), score=scored(user(20)), window=window))[:2]

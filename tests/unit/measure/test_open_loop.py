@@ -9,10 +9,10 @@ from toys import STEP
 
 from harness import metrics
 from harness.arrivals import due_s
-from harness.checks import judge
+from harness.checks import Evidence, judge
 from harness.emulator.profile import Limits
 from harness.emulator.virtual_load import open_loop
-from harness.load.steady import StopRule, find
+from harness.load.steady import StopRule, find_window
 from harness.metrics import METRICS
 from harness.records import PER_REQUEST, NoWindow, Samples
 from harness.spec import Arrivals, WindowSpec
@@ -43,7 +43,7 @@ def served(point_of):
 
 
 def window_of(point, samples):
-    return find(lambda: iter([samples]), concurrency=None, rate=point.rate, spec=SPEC)
+    return find_window(lambda: iter([samples]), concurrency=None, rate=point.rate, spec=SPEC)
 
 
 def rows_where(samples, chosen):
@@ -63,7 +63,8 @@ def score_of(point, seen):
 
 
 def judged(point, seen, **facts):
-    return judge(point, score_of(point, seen), window_of(point, seen.samples), **facts)
+    window = window_of(point, seen.samples)
+    return judge(Evidence(point=point, score=score_of(point, seen), window=window, **facts))
 
 
 def test_as_many_are_in_flight_as_rate_times_life_says(served):

@@ -8,7 +8,7 @@ import yaml
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Noise, Profile
 from harness.emulator.virtual_load import closed_loop
-from harness.load.steady import StopRule, find
+from harness.load.steady import StopRule, find_window
 from harness.paths import packaged_configs
 from harness.records import NoWindow, RequestSample, Samples, Window, columns
 from harness.spec import WindowSpec
@@ -74,7 +74,7 @@ def served():
 
 def found(requests, concurrency=8, spec=SHORT, target_pct=None):
     samples = columns(requests)
-    return find(lambda: iter([samples]), concurrency=concurrency, spec=spec, target_pct=target_pct)
+    return find_window(lambda: iter([samples]), concurrency=concurrency, spec=spec, target_pct=target_pct)
 
 
 def run_until_told(requests, concurrency=8, spec=SHORT, target_pct=None):
@@ -137,7 +137,7 @@ def test_order_and_batches_of_the_samples_change_nothing(served):
     shuffled = [requests[i] for i in np.random.default_rng(0).permutation(len(requests))]
     batches = [columns(shuffled[i : i + 7]) for i in range(0, len(shuffled), 7)]
 
-    assert found(requests) == find(lambda: iter(batches), concurrency=8, spec=SHORT)
+    assert found(requests) == find_window(lambda: iter(batches), concurrency=8, spec=SHORT)
 
 
 def test_a_start_up_transient_is_cut_off(served):

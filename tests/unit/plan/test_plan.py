@@ -172,7 +172,7 @@ def test_memory_counts_weights_once_a_rank_and_every_running_request_in_full():
     found = memory(run)
 
     assert (1380, 64 * (1024 + 512 + 16) * 70_000 / 1e9) == (found.weights_gb, found.kv_gb)
-    assert 141 * 8 * 0.9 == pytest.approx(found.there_gb)
+    assert 141 * 8 * 0.9 == pytest.approx(found.available_gb)
     assert found.fits is False
 
 

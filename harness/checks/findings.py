@@ -50,15 +50,15 @@ class Evidence:
     point: Point
     score: Score
     window: Window | NoWindow
-    configuration: Configuration | None
-    prompt_hash: object
-    expected_prompt_hash: object
-    aborted: str | None
-    demo: bool
-    health: ClientHealth | None
-    power: PointPower | None
-    answers_differ: str | None
-    answers_unknown: str | None
+    configuration: Configuration | None = None
+    prompt_hash: object = None
+    expected_prompt_hash: object = None
+    aborted: str | None = None
+    demo: bool = False
+    health: ClientHealth | None = None
+    power: PointPower | None = None
+    answers_differ: str | None = None
+    answers_unknown: str | None = None
 
     def value(self, name: str) -> float | None:
         """A metric's headline value."""
@@ -206,14 +206,14 @@ def capped(evidence: Evidence) -> str | None:
     return f"after {window.duration_s:.0f} s"
 
 
-def above(name: str, limit: float) -> Callable[[Evidence], str | None]:
+def share_above(name: str, limit: float) -> Callable[[Evidence], str | None]:
     """A share over its limit."""
 
-    def find(evidence: Evidence) -> str | None:
+    def finding(evidence: Evidence) -> str | None:
         share = evidence.value(name)
         return None if share is None or share <= limit else f"{100 * share:.1f} %"
 
-    return find
+    return finding
 
 
 def draft_share(evidence: Evidence) -> str | None:
@@ -228,7 +228,7 @@ def foreign_process(evidence: Evidence) -> str | None:
     return "; ".join(f"{gpu}: process {', '.join(map(str, pids))}" for gpu, pids in foreign.items()) or None
 
 
-def of_power(code: str) -> Callable[[Evidence], str | None]:
+def power_finding(code: str) -> Callable[[Evidence], str | None]:
     """What was found against the power stream."""
     return lambda evidence: evidence.power.findings.get(code) if evidence.power else None
 

@@ -14,6 +14,7 @@ from harness import stats
 from harness.metrics.counters import Counters
 from harness.metrics.histogram import Histogram
 from harness.metrics.reduce import Reduced
+from harness.metrics.requests import quotient
 from harness.power.point_power import PointPower
 from harness.records import Estimate, Int64
 from harness.spec import Point, Prices
@@ -23,8 +24,8 @@ _PERCENTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """One point, counted.
+class PointData:
+    """What the metrics of one point are computed from: its samples, counted, its counters, its power.
 
     Attributes:
         power: what the GPUs drew; None where nothing measured it.
@@ -42,7 +43,7 @@ class Scene:
     prices: Prices | None
     tier: str
     seed: int = 0
-    _drawn: dict[int, Ints] = field(default_factory=dict)
+    _resamples: dict[int, Ints] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
@@ -54,26 +55,26 @@ class Scene:
         summed = np.bincount(self.reduced.cohort.block, weights, len(self.reduced.block_s))
         return summed.astype(np.float64)
 
-    def drawn(self, blocks: int) -> Ints:
+    def resamples(self, blocks: int) -> Ints:
         """Resamples of so many blocks; the same for every metric, so that metrics stay tied to one another."""
-        if blocks not in self._drawn:
-            self._drawn[blocks] = stats.resampled(blocks, seed=self.seed)
-        return self._drawn[blocks]
+        if blocks not in self._resamples:
+            self._resamples[blocks] = stats.resampled(blocks, seed=self.seed)
+        return self._resamples[blocks]
 
     def rate(self, counted: Floats, scale: float = 1.0) -> Estimate:
         """`scale` times a count by block, per second, with batch means' interval."""
         reduced = self.reduced
         interval = stats.mean_interval(scale * counted / reduced.block_s)
-        return held(scale * float(counted.sum()) / reduced.duration_s, interval)
+        return with_interval(scale * float(counted.sum()) / reduced.duration_s, interval)
 
     def ratio(self, numerator: Floats, denominator: Floats, transform: Callable[[Floats], Floats]) -> Estimate:
         """`transform` of one sum over another, both by block or both by part between readings."""
         if not denominator.sum():
             return missing("nothing_counted")
-        counts = self.drawn(len(numerator)).astype(np.float64)
+        counts = self.resamples(len(numerator)).astype(np.float64)
         value = float(transform(numerator.sum() / denominator.sum()))
-        draws = transform(_quotient(counts @ numerator, counts @ denominator))
-        return held(value, self._interval(value, draws, _quotient(numerator, denominator)))
+        draws = transform(quotient(counts @ numerator, counts @ denominator))
+        return with_interval(value, self._interval(value, draws, quotient(numerator, denominator)))
 
     def distribution(self, values: Floats) -> Estimate:
         """The median of the cohort's values, with percentiles; NaN marks requests that have none."""
@@ -81,19 +82,19 @@ class Scene:
         if not known.any():
             return missing("no_requests" if not len(values) else "single_chunk")
         block, values = self.reduced.cohort.block[known], values[known]
-        draws = stats.quantile_draws(values, block, self.drawn(len(self.reduced.block_s)), 0.5)
+        draws = stats.quantile_draws(values, block, self.resamples(len(self.reduced.block_s)), 0.5)
         value = float(np.median(values))
-        estimate = held(value, self._interval(value, draws, block_medians(values, block, len(self.reduced.block_s))))
-        return with_percentiles(estimate, lambda q: float(np.quantile(values, q)))
+        interval = self._interval(value, draws, block_medians(values, block, len(self.reduced.block_s)))
+        return with_percentiles(with_interval(value, interval), lambda q: float(np.quantile(values, q)))
 
     def gaps(self, histogram: Histogram) -> Estimate:
         """The median of gaps that were only counted."""
         median = histogram.quantile(0.5)
         if median is None:
             return missing("single_chunk" if len(self.reduced.cohort) else "no_requests")
-        draws = histogram.quantile_draws(self.drawn(len(self.reduced.block_s)), 0.5)
+        draws = histogram.quantile_draws(self.resamples(len(self.reduced.block_s)), 0.5)
         interval = self._interval(median, draws, histogram.block_quantiles(0.5))
-        return with_percentiles(held(median, interval), histogram.quantile)
+        return with_percentiles(with_interval(median, interval), histogram.quantile)
 
     def _interval(self, value: float, draws: Floats, by_block: Floats) -> Interval | None:
         """`by_block` is the statistic in each block, NaN where it has none: what shows how alike neighbours are."""
@@ -111,18 +112,12 @@ def block_medians(values: Floats, block: Ints, blocks: int) -> Floats:
     return medians
 
 
-def _quotient(numerator: Floats, denominator: Floats) -> Floats:
-    whole = np.full(len(numerator), np.nan)
-    quotient: Floats = np.divide(numerator, denominator, out=whole, where=denominator > 0)
-    return quotient
-
-
 def missing(reason: str) -> Estimate:
     """A number that could not be measured."""
     return Estimate(value=None, reason=reason)
 
 
-def held(value: float, interval: Interval | None) -> Estimate:
+def with_interval(value: float, interval: Interval | None) -> Estimate:
     """A number with its interval."""
     return Estimate(value=value) if interval is None else Estimate(value=value, lo=interval.lo, hi=interval.hi)
 
@@ -138,4 +133,4 @@ def mapped(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
         return estimate
     ends = [function(end) for end in (estimate.lo, estimate.hi) if end is not None and end > 0]
     interval = Interval(min(ends), max(ends)) if len(ends) == 2 else None
-    return held(function(estimate.value), interval)
+    return with_interval(function(estimate.value), interval)
