@@ -219,6 +219,36 @@ def test_several_draft_lengths_get_a_choice(synthetic, report_of):
     ]
 
 
+@pytest.mark.parametrize(
+    "other", [{"workload": "8k1k", "isl": 8192}, {"arrivals": "poisson"}, {"demo": True}, {"emulated": True}]
+)
+def test_one_draft_length_asked_two_questions_is_no_choice(synthetic, report_of, other):
+    report = report_of(synthetic.Sweep(), synthetic.Sweep(name="other", **other))
+
+    assert 2 == len(report.comparisons)
+    assert () == report.choices
+
+
+def test_each_question_has_a_choice_of_its_own(synthetic, report_of):
+    arms = (synthetic.OFF, synthetic.Arm(draft_tokens=1, tokens_per_step=1.7), synthetic.MTP)
+
+    report = report_of(synthetic.Sweep(arms=arms), synthetic.Sweep(arms=arms, arrivals="poisson", name="open"))
+
+    assert ["concurrency", "requests/s"] == sorted(choice.loads for choice in report.choices)
+    assert [{"Off", "MTP 1", "MTP 3"}] * 8 == [
+        {arm.label for arm in best.tok_s_gpu} for choice in report.choices for best in choice.by_concurrency
+    ]
+
+
+def test_an_arm_compared_by_force_is_no_choice(synthetic, report_of):
+    arms = (synthetic.OFF, synthetic.Arm(draft_tokens=1, tokens_per_step=1.7), synthetic.MTP)
+
+    report = report_of(synthetic.Sweep(arms=arms, differs={3: {"dtype": "fp16"}}), force=True)
+
+    assert 2 == len(report.comparisons)
+    assert () == report.choices
+
+
 def test_an_arm_without_a_partner_is_named(synthetic, report_of):
     report = report_of(synthetic.Sweep(arms=(synthetic.MTP,)))
 
