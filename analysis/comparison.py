@@ -73,23 +73,32 @@ class Comparison:
         """What may be said of one ratio of the pair; None for a demo."""
         if "demo" in self.stamps:
             return None
-        if self.evidence.drafts == Drafts.PROBABLY_NOT_USED or ratio is None:
-            return Verdict.UNKNOWN
-        return ratio.verdict(self.margin)
+        return self.barred or (Verdict.UNKNOWN if ratio is None else ratio.verdict(self.margin))
+
+    @property
+    def barred(self) -> Verdict | None:
+        """What stands in place of every verdict, of the pair and of a single place; None where the numbers decide.
+
+        Nothing is put down to MTP where the arms searched different topologies, where drafts were probably not used, or
+        where experts were routed by forced acceptance.
+        """
+        if not self.pair.balanced:
+            return Verdict.UNBALANCED
+        routed = any(flag.code == "routing-not-representative" for flag in self.flags)
+        return Verdict.UNKNOWN if routed or self.evidence.drafts == Drafts.PROBABLY_NOT_USED else None
 
     @property
     def verdict(self) -> Verdict | None:
         """What may be said of the pair; None for a demo.
 
-        One word where all targets have it. Never attributed to MTP where the arms searched different topologies; none
-        where experts were routed by forced acceptance.
+        One word where all targets have it.
         """
         if "demo" in self.stamps:
             return None
-        if not self.pair.balanced:
-            return Verdict.UNBALANCED
+        if self.barred:
+            return self.barred
         found = {self.verdict_at(target) for target in self.targets if target.ratio is not None}
-        if not found or any(flag.code == "routing-not-representative" for flag in self.flags):
+        if not found:
             return Verdict.UNKNOWN
         if len(found) == 1:
             return found.pop()

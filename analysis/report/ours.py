@@ -8,7 +8,6 @@ from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict
 from analysis.diff import COMMAND_LINE
-from analysis.evidence import Drafts
 from analysis.facts import gpu_of
 from analysis.pairs import MATCHED, Pair, Side, loop_of
 from analysis.prose import caveats, sentences, verdict
@@ -122,10 +121,8 @@ def _runs(side: Side) -> set[str]:
 
 
 def _verdicts(comparison: Comparison) -> str:
-    """Which verdicts single places may have: all, none (a demo), or `unknown` alone."""
-    if "demo" in comparison.stamps:
-        return "none"
-    return "unknown" if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED else "all"
+    """Which verdicts single places may have: all, none (a demo), or one word alone."""
+    return "none" if "demo" in comparison.stamps else comparison.barred or "all"
 
 
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:

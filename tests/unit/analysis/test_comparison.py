@@ -1,14 +1,20 @@
 """One pair compared: numbers, verdicts, flags."""
 
+import csv
+import io
+import json
+import re
 from dataclasses import replace
 
 import pytest
 
-from analysis.compare import options
+from analysis.compare import Report, options
 from analysis.contrast import Verdict
 from analysis.pairing import find
 from analysis.rates import Rates
+from analysis.report import page as page_of
 from analysis.rows import table
+from analysis.tables import render
 from analysis.targets import same_concurrency
 from harness.errors import UserError
 
@@ -17,6 +23,10 @@ LADDER = (1, 2, 4, 8, 16, 32, 64)
 
 def codes(comparison):
     return {flag.code for flag in comparison.flags}
+
+
+def data_of(text):
+    return json.loads(re.search('<script id="data" type="application/json">(.*?)</script>', text)[1])
 
 
 def interactivity(arm, concurrency):
@@ -145,6 +155,24 @@ def test_forced_acceptance_gives_no_verdict_where_experts_are_routed(synthetic, 
 
     assert "routing-not-representative" in codes(comparison)
     assert Verdict.UNKNOWN == comparison.verdict
+
+
+def test_a_single_place_has_no_verdict_that_the_pair_may_not_have(synthetic, report_of):
+    def said(*sweeps):
+        (comparison,) = report_of(*sweeps).comparisons
+        targets = [comparison.verdict_at(target) for target in comparison.targets]
+        page = data_of(page_of(Report((comparison,), (), (), ())))["pairs"][0]
+        lines = list(csv.DictReader(io.StringIO(render(Report((comparison,), (), (), ()), "csv"))))
+        levels = [comparison.verdict_of(level.ratio) for level in comparison.same_concurrency]
+        return {*targets, *levels, comparison.verdict, page["verdicts"], *(line["verdict"] for line in lines)} - {""}
+
+    forced = (synthetic.OFF, replace(synthetic.MTP, forced=2.4))
+    routed = synthetic.Sweep(arms=forced, model="a-model-nobody-knows", concurrencies=LADDER)
+    off = synthetic.Sweep(arms=(synthetic.OFF,), tp=4, concurrencies=LADDER)
+    mtp = synthetic.Sweep(arms=(synthetic.MTP,), concurrencies=LADDER, name="mtp")
+
+    assert {Verdict.UNKNOWN} == said(routed)
+    assert {Verdict.UNBALANCED} == said(off, mtp)
 
 
 def test_emulated_rows_are_stamped(synthetic, comparison_of):
