@@ -33,7 +33,10 @@ def choices(comparisons: Sequence[Comparison]) -> Iterator[Choice]:
     systems: dict[tuple[object, ...], list[Comparison]] = {}
     for comparison in comparisons:
         pair = comparison.pair
-        if pair.view == MATCHED and not comparison.diff.of("must equal"):  # compared by force, it may be another system
+        judged = comparison.verdict is not None and not comparison.barred  # what to run is a verdict
+        if (
+            pair.view == MATCHED and judged and not comparison.diff.of("must equal")
+        ):  # by force, it may be another system
             # A Run's key tells neither its workload nor its load, nor whether it was a demo: the question does.
             runs = tuple(sorted({(row.run_key, row.version or "") for row in pair.off.rows}))
             systems.setdefault((pair.question, pair.off.topologies, runs), []).append(comparison)

@@ -268,6 +268,16 @@ def test_each_question_has_a_choice_of_its_own(synthetic, report_of):
     ]
 
 
+@pytest.mark.parametrize("change", [{"demo": True}, {"model": "a-model-nobody-knows"}])
+def test_without_a_verdict_nothing_is_to_be_run(synthetic, report_of, change):
+    forced = [replace(synthetic.MTP, draft_tokens=length, forced=1.5) for length in (1, 3)]
+
+    report = report_of(synthetic.Sweep(arms=(synthetic.OFF, *forced), **change))
+
+    assert 2 == len(report.comparisons)
+    assert () == report.choices
+
+
 def test_an_arm_compared_by_force_is_no_choice(synthetic, report_of):
     arms = (synthetic.OFF, synthetic.Arm(draft_tokens=1, tokens_per_step=1.7), synthetic.MTP)
 
