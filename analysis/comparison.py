@@ -6,7 +6,7 @@ Knows one pair at a time, and no words beyond flags.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.contrast import TIE_MARGIN, Ratio, Verdict
+from analysis.contrast import TIE_MARGIN, Ratio, Verdict, verdict_of_several
 from analysis.curve import Outlier, curve, overlap
 from analysis.diff import Diff
 from analysis.evidence import Drafts, Evidence, evidence
@@ -91,18 +91,14 @@ class Comparison:
     def verdict(self) -> Verdict | None:
         """What may be said of the pair; None for a demo.
 
-        One word where all targets have it.
+        One word where all targets have it; otherwise which arm is better anywhere.
         """
         if "demo" in self.stamps:
             return None
         if self.barred:
             return self.barred
-        found = {self.verdict_at(target) for target in self.targets if target.ratio is not None}
-        if not found:
-            return Verdict.UNKNOWN
-        if len(found) == 1:
-            return found.pop()
-        return Verdict.NOT_RESOLVED if found <= {Verdict.NOT_RESOLVED, Verdict.UNKNOWN} else Verdict.DEPENDS
+        found = [target.ratio.verdict(self.margin) for target in self.targets if target.ratio is not None]
+        return verdict_of_several(found) if found else Verdict.UNKNOWN
 
 
 def compare(

@@ -23,6 +23,8 @@ TONES = {
     Verdict.OFF_BETTER: "bad",
     Verdict.TIED: "tied",
     Verdict.DEPENDS: "open",
+    Verdict.MTP_BETTER_IN_PLACES: "open",
+    Verdict.OFF_BETTER_IN_PLACES: "open",
     Verdict.NOT_RESOLVED: "open",
 }
 """Verdict -> how the page tints it; whatever is no verdict stays grey."""

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.contrast import Ratio
 from analysis.pairs import Arm
 from analysis.prose import choice, crossover, more_or_less, paragraph
 from analysis.understand import Best, Crossover
+from harness.units import number
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,51 @@ def test_a_choice_names_what_is_tied():
     best = Best(16, {Arm(1): 400.0, Arm(3): 399.0}, Arm(1), (Arm(3),))
 
     assert "concurrency 16.0: MTP 1 (400 tok/s/GPU, tied with MTP 3)" == choice(best, "concurrency")
+
+
+def judged(comparison, *ratios):
+    """The comparison as if its targets had these ratios."""
+    targets = [replace(target, ratio=ratio) for target, ratio in zip(comparison.targets, ratios, strict=True)]
+    return replace(comparison, targets=tuple(targets))
+
+
+BETTER, WORSE, TIED, OPEN = Ratio(1.2, 1.1, 1.3), Ratio(0.8, 0.7, 0.9), Ratio(1.0, 0.99, 1.01), Ratio(1.1, 0.8, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "word", "sentence"),
+    [
+        (
+            (BETTER, OPEN, OPEN),
+            "mtp better in places",
+            "MTP is better at {0} tok/s/user; not resolved at {1} and {2}.",
+        ),
+        ((TIED, TIED, WORSE), "off better in places", "Off is better at {2} tok/s/user; tied at {0} and {1}."),
+        ((OPEN, TIED, OPEN), "not resolved", "Tied at {1} tok/s/user; not resolved at {0} and {2}."),
+        ((OPEN, OPEN, OPEN), "not resolved", "The measurements don't resolve which is better."),
+        (
+            (BETTER, OPEN, WORSE),
+            "depends on the interactivity",
+            "Which is better depends on the interactivity: see each",
+        ),
+    ],
+)
+def test_that_one_arm_is_better_at_some_places_does_not_make_it_depend(
+    synthetic, comparison_of, ratios, word, sentence
+):
+    comparison = judged(comparison_of(synthetic.Sweep(concurrencies=(1, 2, 4, 8, 16, 32, 64))), *ratios)
+    places = [number(target.at) for target in comparison.targets]
+
+    assert word == comparison.verdict
+    assert sentence.format(*places) in paragraph(comparison)
+
+
+def test_within_one_launch_too(synthetic, comparison_of):
+    one = comparison_of(synthetic.Sweep(launches=1, concurrencies=(1, 2, 4, 8, 16, 32, 64)))
+    said = [
+        paragraph(judged(one, *(replace(ratio, within_launch=True) for ratio in ratios)))
+        for ratios in ((BETTER, OPEN, TIED), (BETTER, WORSE, TIED))
+    ]
+
+    assert "launches: MTP is better at some interactivities within this one launch; measure more launches." in said[0]
+    assert "launches: which is better within this one launch depends on the interactivity; measure" in said[1]
