@@ -69,6 +69,10 @@ class Comparison:
         """What may be said at one interactivity; None for a demo."""
         return self.verdict_of(target.ratio)
 
+    def verdict_at_load(self, level: SameConcurrency) -> Verdict | None:
+        """What may be said at one load: of throughput; at a rate, which is the throughput of both arms, of speed."""
+        return self.verdict_of(level.speedup if level.load.arrivals else level.ratio)
+
     def verdict_of(self, ratio: Ratio | None) -> Verdict | None:
         """What may be said of one ratio of the pair; None for a demo."""
         if "demo" in self.stamps:

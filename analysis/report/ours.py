@@ -135,7 +135,7 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
         "speedup": _ratio(level.speedup),
         "ratio": _ratio(level.ratio),
         "break_even": level.step_time_ratio,
-        "verdict": comparison.verdict_of(level.ratio) or "demo",
+        "verdict": comparison.verdict_at_load(level) or "demo",
     }
 
 

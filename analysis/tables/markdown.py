@@ -110,7 +110,8 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         yield f"{stamps}Measured power at matched interactivity, of {escaped(scope)}, all tokens a MW in and out:"
         yield _stamped_grid(comparison.stamps, MATCHED_HEAD, drawn)
     if comparison.same_concurrency:
-        yield f"At equal {_held_equal(comparison)}, as measured:"
+        follows = " throughput follows from the rate, so the verdict is on tok/s/user."
+        yield f"At equal {_held_equal(comparison)}, as measured:{follows if comparison.pair.question.arrivals else ''}"
         yield _same_concurrency(comparison)
     if found := positions(pair.mtp):
         yield f"{stamps}How often the draft at each position was accepted, % of the steps that had drafts:"
@@ -217,7 +218,7 @@ def _level(comparison: Comparison, level: SameConcurrency) -> list[str]:
         number(level.off.ttft_s),
         number(level.mtp.acceptance_length),
         number(level.step_time_ratio),
-        _said(comparison.verdict_of(level.ratio)),
+        _said(comparison.verdict_at_load(level)),
     ]
 
 

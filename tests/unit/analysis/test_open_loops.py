@@ -4,9 +4,13 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 
+from analysis.compare import Options, compare_table
 from analysis.pairing import find
+from analysis.rates import wanted
+from analysis.report.ours import entries
 from analysis.rows import Load, load
 from analysis.tables import render
 
@@ -74,6 +78,38 @@ def test_tables_speak_of_rates(poisson, report_of):
     assert [0.125, 0.5, 2.0, 8.0] == [level["rate"] for level in pair["same_concurrency"]]
     assert "concurrency" not in pair["same_concurrency"][0]
     assert ["0.125", "0.5", "2", "8"] == [line["at"] for line in lines if line["table"] == "same-concurrency"][::2]
+
+
+def test_at_a_rate_the_verdict_is_of_speed_for_throughput_is_the_rate(synthetic, tmp_path):
+    sweep, noise = synthetic.Sweep(arrivals="poisson"), np.random.default_rng(0)
+    rows = [row | {"total_tok_s_gpu": 100 * row["rate"] * noise.normal(1, 0.001)} for row in sweep.rows()]
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+
+    report = compare_table(load([tmp_path]), Options())
+    (comparison,) = report.comparisons
+    lines = csv.DictReader(io.StringIO(render(report, "csv")))
+    in_csv = [line for line in lines if line["table"] == "same-concurrency" and line["arm"] == "mtp"]
+    (in_json,) = json.loads(render(report, "json"))["pairs"]
+    (in_page,) = entries(report, wanted(None))
+
+    assert all(0.99 < level.ratio.value < 1.01 for level in comparison.same_concurrency)
+    expected = [level.speedup.verdict() for level in comparison.same_concurrency]
+    assert "mtp better" in expected
+    assert expected == [line["verdict"] for line in in_csv]
+    assert expected == [level["verdict"] for level in in_json["same_concurrency"]]
+    assert expected == [level["verdict"] for level in in_page["same"]]
+    assert [level["speedup"]["ratio"] for level in in_json["same_concurrency"]] == [
+        float(line["speedup"]) for line in in_csv
+    ]
+    assert "throughput follows from the rate, so the verdict is on tok/s/user." in render(report, "md")
+
+
+def test_at_a_concurrency_the_verdict_is_of_throughput(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep())
+
+    assert [level.ratio.verdict() for level in comparison.same_concurrency] == [
+        comparison.verdict_at_load(level) for level in comparison.same_concurrency
+    ]
 
 
 def test_a_row_of_an_open_loop_needs_its_rate(synthetic, tmp_path):
