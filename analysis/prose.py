@@ -88,14 +88,14 @@ def sentences(comparison: Comparison) -> Iterable[str]:
     read = [target for target in comparison.targets if target.ratio]
     if read:
         yield _throughput(comparison, read)
-        yield from _cost(read, "MTP" if comparison.pair.balanced else "the best MTP deployment")
+        yield from _cost(read, "MTP" if comparison.pair.view == MATCHED else "the best MTP deployment")
     elif comparison.overlap is None:
         yield "The curves share no interactivity, so nothing can be said at one speed for the user."
     yield verdict(comparison)
     if comparison.evidence.drafts != Drafts.PROBABLY_NOT_USED:
         for found in comparison.crossovers:
-            text = crossover(found, attributable=comparison.pair.balanced)
-            yield f"{text[0].upper()}{text[1:]}."
+            text = crossover(found, attributable=comparison.pair.view == MATCHED)
+            yield f"{_capital(text)}."
         yield from _mechanism(comparison)
 
 
@@ -109,11 +109,11 @@ def caveats(comparison: Comparison) -> Iterable[str]:
 
 def _setting(comparison: Comparison) -> Iterable[str]:
     pair = comparison.pair
-    if not pair.balanced:
+    if pair.view != MATCHED:
         searched = [", ".join(topology.label for topology in side.topologies) for side in (pair.mtp, pair.off)]
         yield (
-            f"The arms searched different topologies (MTP: {searched[0]}; Off: {searched[1]}): what follows is a "
-            "difference between deployments, not an effect of MTP."
+            f"The arms searched {'the same' if pair.balanced else 'different'} topologies (MTP: {searched[0]}; Off: "
+            f"{searched[1]}): what follows is a difference between deployments, not an effect of MTP."
         )
     if pair.mtp.arm.forced:
         yield (
@@ -125,7 +125,7 @@ def _setting(comparison: Comparison) -> Iterable[str]:
 def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
     """The ratios at matched interactivity, one clause each."""
     pair = comparison.pair
-    subject = "MTP delivers against Off" if pair.balanced else "the best with MTP against the best without"
+    subject = "MTP delivers against Off" if pair.view == MATCHED else "the best with MTP against the best without"
     if comparison.evidence.drafts == Drafts.PROBABLY_NOT_USED:
         subject = "what is called MTP against Off"
     clauses = []
@@ -156,11 +156,12 @@ def _cost(read: Sequence[Target], subject: str) -> Iterable[str]:
 def verdict(comparison: Comparison) -> str:
     """The verdict as a sentence: what may be said, and why no more."""
     margin = f"{100 * comparison.margin:g} %"
+    mtp, off, both = _subjects(comparison)
     texts = {
         None: "Measured for show (demo): no verdict.",
-        Verdict.MTP_BETTER: "MTP is better: every interval lies above no difference.",
-        Verdict.OFF_BETTER: "Off is better: every interval lies below no difference.",
-        Verdict.TIED: f"The arms are tied: every interval lies within {margin} of no difference.",
+        Verdict.MTP_BETTER: _capital(f"{mtp} is better: every interval lies above no difference."),
+        Verdict.OFF_BETTER: _capital(f"{off} is better: every interval lies below no difference."),
+        Verdict.TIED: _capital(f"{both} are tied: every interval lies within {margin} of no difference."),
         Verdict.DEPENDS: "Which is better depends on the interactivity: see each target.",
         Verdict.MTP_BETTER_IN_PLACES: _by_place(comparison),
         Verdict.OFF_BETTER_IN_PLACES: _by_place(comparison),
@@ -171,21 +172,33 @@ def verdict(comparison: Comparison) -> str:
     return texts[comparison.verdict]
 
 
+def _subjects(comparison: Comparison) -> tuple[str, str, str]:
+    """What a verdict is of: MTP, Off and both; of deployments in the view that searches them."""
+    if comparison.pair.view == MATCHED:
+        return "MTP", "Off", "the arms"
+    return "the best with MTP", "the best without MTP", "the best of both arms"
+
+
 def _by_place(comparison: Comparison) -> str:
     """The verdicts of single places, like with like: `MTP is better at 121 tok/s/user; tied at 70.1 and 95.6`."""
     places: dict[Verdict | None, list[str]] = {}
     for target in comparison.targets:
         if target.ratio:
             places.setdefault(comparison.verdict_at(target), []).append(number(target.at))
+    mtp, off, _ = _subjects(comparison)
     words = {
-        Verdict.MTP_BETTER: "MTP is better",
-        Verdict.OFF_BETTER: "Off is better",
+        Verdict.MTP_BETTER: f"{mtp} is better",
+        Verdict.OFF_BETTER: f"{off} is better",
         Verdict.TIED: "tied",
         Verdict.NOT_RESOLVED: "not resolved",
         Verdict.UNKNOWN: "not known",
     }
     first, *rest = [f"{text} at {_and(places[word])}" for word, text in words.items() if word in places] or [""]
-    return "; ".join([f"{first[:1].upper()}{first[1:]} tok/s/user", *rest]) + "."
+    return "; ".join([f"{_capital(first)} tok/s/user", *rest]) + "."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _and(words: Sequence[str]) -> str:
@@ -199,13 +212,14 @@ def _unresolved(comparison: Comparison) -> str:
         return _by_place(comparison) if tied else "The measurements don't resolve which is better."
     found = [target.ratio.verdict_within_launch(comparison.margin) for target in comparison.targets if target.ratio]
     inside = verdict_of_several(found) if found else Verdict.UNKNOWN
+    mtp, off, both = _subjects(comparison)
     words = {
-        Verdict.MTP_BETTER: "MTP is better within this one launch",
-        Verdict.OFF_BETTER: "Off is better within this one launch",
-        Verdict.TIED: "the arms are tied within this one launch",
+        Verdict.MTP_BETTER: f"{mtp} is better within this one launch",
+        Verdict.OFF_BETTER: f"{off} is better within this one launch",
+        Verdict.TIED: f"{both} are tied within this one launch",
         Verdict.DEPENDS: "which is better within this one launch depends on the interactivity",
-        Verdict.MTP_BETTER_IN_PLACES: "MTP is better at some interactivities within this one launch",
-        Verdict.OFF_BETTER_IN_PLACES: "Off is better at some interactivities within this one launch",
+        Verdict.MTP_BETTER_IN_PLACES: f"{mtp} is better at some interactivities within this one launch",
+        Verdict.OFF_BETTER_IN_PLACES: f"{off} is better at some interactivities within this one launch",
     }
     within = words.get(inside, "nor is it within this one launch")
     return f"Not resolved between launches: {within}; measure more launches."

@@ -60,6 +60,39 @@ def test_a_difference_between_deployments_is_never_worded_as_mtps(synthetic, rep
     assert "with MTP at" not in text
 
 
+@pytest.mark.parametrize(
+    ("launches", "said"),
+    [(3, "The best with MTP is better: every interval"), (1, "launches: the best with MTP is better within this one")],
+)
+def test_the_best_of_the_same_topologies_is_no_effect_of_mtp_either(synthetic, report_of, launches, said):
+    early = synthetic.Arm(draft_tokens=3, tokens_per_step=2.4, step_s=0.014, step_s_per_user=0.0002)
+    ladder, arms = (1, 2, 4, 8, 16, 32, 64), (synthetic.OFF, early)
+    sweeps = [
+        synthetic.Sweep(arms=arms, tp=tp, launches=launches, concurrencies=ladder, name=f"tp{tp}") for tp in (4, 8)
+    ]
+
+    (comparison,) = report_of(*sweeps, view="best-of-topologies", prices="2026-07-13").comparisons
+    text = paragraph(comparison)
+
+    assert text.startswith(
+        "The arms searched the same topologies (MTP: tp4, tp8; Off: tp4, tp8): what follows is a difference between "
+        "deployments, not an effect of MTP. "
+    )
+    assert "the best with MTP against the best without" in text
+    assert "with the best MTP deployment at" in text
+    assert said in text
+    assert "MTP delivers" not in text
+
+
+def test_a_crossing_of_deployments_is_not_worded_as_mtps(synthetic, report_of):
+    early = synthetic.Arm(draft_tokens=3, tokens_per_step=2.4, step_s=0.014, step_s_per_user=0.0008)
+    sweep = synthetic.Sweep(arms=(synthetic.OFF, early), concurrencies=(1, 2, 4, 8, 16, 32, 64, 128))
+
+    (comparison,) = report_of(sweep, view="best-of-topologies").comparisons
+
+    assert "above it the deployments with MTP deliver more per GPU, below it those without" in paragraph(comparison)
+
+
 def test_a_crossing_says_on_which_side_mtp_wins():
     text = crossover(Crossover(at=40.0, lo=38.0, hi=None, mtp_better_above=True))
 
