@@ -25,7 +25,7 @@ FIELDS: Mapping[Kind, str] = {
     "derived": "derived",
     "circumstance": "circumstance",
 }
-LAST_DAY = "last day"
+FIRST_DAY, LAST_DAY = "first day", "last day"
 COMMAND_LINE = "command line"
 IMPORTED = "configuration not read: the rows are imported and carry none"
 DAYS_FAR = 14
@@ -279,8 +279,9 @@ def _prompts(pair: Pair) -> Iterator[Difference]:
 
 def _time_apart(pair: Pair) -> Iterator[Difference]:
     off, mtp = pair.off.days, pair.mtp.days
-    if off and mtp and (days_apart(off[-1], mtp[-1]) or 0) > DAYS_FAR:
-        yield Difference(LAST_DAY, "circumstance", off[-1], mtp[-1])
+    for name, end in ((FIRST_DAY, 0), (LAST_DAY, -1)):
+        if off and mtp and (days_apart(off[end], mtp[end]) or 0) > DAYS_FAR:
+            yield Difference(name, "circumstance", off[end], mtp[end])
 
 
 def _difference(name: str, kind: Kind, off: Iterable[object], mtp: Iterable[object]) -> Iterator[Difference]:

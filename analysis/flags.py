@@ -1,12 +1,12 @@
 """What a reader must know before he believes a number, one clause each."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.curve import Curve, overlap
-from analysis.diff import LAST_DAY, Diff, Difference
+from analysis.diff import FIRST_DAY, LAST_DAY, Diff, Difference
 from analysis.evidence import Drafts, Evidence
 from analysis.facts import is_moe
 from analysis.pairs import Pair, Side
@@ -75,7 +75,9 @@ def of_pair(pair: Pair, diff: Diff, signs: Evidence, recorded: LaunchSpread | No
     flags += [Flag(stamp, STAMPED[stamp]) for stamp in stamps_of(pair) if stamp in STAMPED]
     if any(row.attached for row in (*pair.off.rows, *pair.mtp.rows)):
         flags.append(Flag("attached", "a server was started elsewhere: only what it reports of itself is known"))
-    flags += [Flag("far-in-time", f"last measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)]
+    flags += [
+        Flag("far-in-time", f"{d.name.partition(' ')[0]} measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)
+    ]
     flags += [Flag("not-checked", note) for note in diff.notes]
     flags += _nodes(pair)
     if within_launch(pair):
@@ -89,12 +91,15 @@ def _nodes(pair: Pair) -> list[Flag]:
     off, mtp = (_nodes_by_launch(side) for side in (pair.off, pair.mtp))
     shared = off.keys() & mtp.keys()
     apart = [key for key in sorted(shared) if off[key] != mtp[key]]
-    if apart or (not shared and _all(off) != _all(mtp)):
+    several = len({*off.values(), *mtp.values()}) > 1
+    alike = off.keys() == mtp.keys() or Counter(off.values()) == Counter(mtp.values())
+    if apart or (not alike and (several or _all(off) != _all(mtp))):
         places = [f"launch {key[1] + 1}: Off on {off[key]}, MTP on {mtp[key]}" for key in apart]
-        where = "; ".join(places) or f"Off on {_all(off)}, MTP on {_all(mtp)}"
+        where = "; ".join(places) or f"Off on {_counted(off)}, MTP on {_counted(mtp)}"
         return [Flag("nodes-differ", f"{where}: what these nodes differ in counts as a difference between the arms")]
-    if len({*off.values(), *mtp.values()}) > 1:
-        text = f"launches ran on {_all(off)}, both arms of each on the same: they scatter by what nodes differ in too"
+    if several:
+        how = "both arms of each on the same" if off.keys() == mtp.keys() else "as many of each arm on each"
+        text = f"launches ran on {_all(off)}, {how}: they scatter by what nodes differ in too"
         return [Flag("several-nodes", text)]
     return []
 
@@ -112,6 +117,14 @@ def _all(nodes: Mapping[tuple[str, int], str]) -> str:
     return ", ".join(sorted(set(nodes.values()))) or "nodes that are not told"
 
 
+def _counted(nodes: Mapping[tuple[str, int], str]) -> str:
+    """The nodes of an arm; of several, how many launches ran on each."""
+    counts = Counter(nodes.values())
+    if len(counts) < 2:
+        return _all(nodes)
+    return ", ".join(f"{node} ({count} launch{'es' if count > 1 else ''})" for node, count in sorted(counts.items()))
+
+
 def _warnings(pair: Pair) -> list[Flag]:
     """What the rows themselves warn of, with the places that have it."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -126,7 +139,7 @@ def _warnings(pair: Pair) -> list[Flag]:
 
 
 def _far(diff: Diff) -> list[Difference]:
-    return [difference for difference in diff.of("circumstance") if difference.name == LAST_DAY]
+    return [difference for difference in diff.of("circumstance") if difference.name in (FIRST_DAY, LAST_DAY)]
 
 
 def _one_launch(pair: Pair, recorded: LaunchSpread | None) -> Flag:

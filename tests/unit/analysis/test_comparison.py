@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.compare import Report, options
+from analysis.compare import Options, Report, compare_table, options
 from analysis.contrast import Verdict
 from analysis.pairing import find
 from analysis.rates import Rates
 from analysis.report import page as page_of
-from analysis.rows import table
+from analysis.rows import load, table
 from analysis.tables import render
 from analysis.targets import same_concurrency
 from harness.errors import UserError
@@ -121,6 +121,42 @@ def test_launches_on_several_nodes_say_so_where_both_arms_moved_together(synthet
 
     assert text.startswith("launches ran on node-1, node-2, both arms of each on the same")
     assert [] == said(comparison, "nodes-differ")
+
+
+def test_launches_that_one_arm_alone_has_elsewhere_say_so(synthetic, comparison_of):
+    days = {launch: f"2026-02-0{launch + 1}T00:00:00Z" for launch in range(3)}
+    alone = synthetic.Sweep(
+        arms=(synthetic.OFF,), name="earlier", started=days, nodes={(0, launch): "node-2" for launch in range(3)}
+    )
+    comparison = comparison_of(alone, synthetic.Sweep())
+
+    [text] = said(comparison, "nodes-differ")
+
+    assert text.startswith("Off on node-1 (3 launches), node-2 (3 launches), MTP on node-1: ")
+    assert [] == said(comparison, "several-nodes")
+    assert ["first measured 2026-02-01 (Off) and 2026-08-01 (MTP)"] == said(comparison, "far-in-time")
+
+
+def test_arms_of_two_folders_that_ran_alike_on_the_same_nodes_say_how(synthetic, comparison_of):
+    nodes = {(arm, launch): f"node-{launch}" for arm in (0, 3) for launch in range(3)}
+    arms = [
+        synthetic.Sweep(arms=(arm,), name=f"of-{arm.draft_tokens}", nodes=nodes)
+        for arm in (synthetic.OFF, synthetic.MTP)
+    ]
+    [text] = said(comparison_of(*arms), "several-nodes")
+
+    assert text.startswith("launches ran on node-0, node-1, node-2, as many of each arm on each: ")
+
+
+def test_an_arm_that_tells_no_node_is_said(synthetic, tmp_path):
+    sweep = synthetic.Sweep()
+    rows = [row | ({"node": None} if row["draft_tokens"] else {}) for row in sweep.rows()]
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+    (comparison,) = compare_table(load([tmp_path]), Options()).comparisons
+
+    [text] = said(comparison, "nodes-differ")
+
+    assert text.startswith("Off on node-1, MTP on nodes that are not told: ")
 
 
 def test_one_node_says_nothing_of_nodes(synthetic, comparison_of):
