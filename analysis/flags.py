@@ -12,6 +12,7 @@ from analysis.facts import is_moe
 from analysis.pairs import Pair, Side
 from analysis.recorded import LaunchSpread
 from analysis.targets import TTFT_APART, Reading, SameConcurrency, Target
+from harness.units import number
 
 SMALL_OVERLAP = 0.25
 """Share of the shorter curve, in ln interactivity, that the overlap must have to speak for the pair."""
@@ -164,12 +165,23 @@ def of_curves(mtp: Curve, off: Curve) -> list[Flag]:
     shared = overlap(mtp, off)
     if shared is None:
         spans = [f"{low:.3g} to {high:.3g}" for low, high in (mtp.span, off.span)]
-        flags.append(Flag("no-overlap", f"no common interactivity: MTP has {spans[0]} tok/s/user, Off {spans[1]}"))
+        text = one_point(mtp, off) or f"no common interactivity: MTP has {spans[0]} tok/s/user, Off {spans[1]}"
+        flags.append(Flag("no-overlap", text))
     elif _share(shared, mtp, off) < SMALL_OVERLAP:
         flags.append(Flag("small-overlap", f"the curves share only {shared[0]:.3g} to {shared[1]:.3g} tok/s/user"))
     for arm, line in (("MTP", mtp), ("Off", off)):
         flags += [Flag("outlier", f"{arm} {outlier}") for outlier in line.outliers]
     return flags
+
+
+def one_point(mtp: Curve, off: Curve) -> str:
+    """What is said where an arm has no curve; empty where both have one."""
+    lone = [
+        f"{arm} has one point{' on its front' if len(line.levels) > 1 else ''}, at {number(line.span[0])} tok/s/user"
+        for arm, line in (("MTP", mtp), ("Off", off))
+        if len(line.knots) == 1
+    ]
+    return f"{' and '.join(lone)}: a curve needs two" if lone else ""
 
 
 def _share(shared: tuple[float, float], *curves: Curve) -> float:

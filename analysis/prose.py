@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from analysis.comparison import Comparison
 from analysis.contrast import Ratio, Verdict, verdict_of_several
 from analysis.evidence import Drafts
+from analysis.flags import one_point
 from analysis.pairs import MATCHED
 from analysis.targets import Target
 from analysis.understand import Best, Crossover
-from harness.units import number
+from harness.units import number, percent
 
 ALIKE = 0.005
 """Ratios this near to 1 are worded as alike: a percentage would be noise."""
@@ -36,8 +37,8 @@ def more_or_less(ratio: float) -> str:
         return f"the same within {100 * ALIKE:g} %"
     if ratio >= TIMES:
         return f"{number(ratio)} times as much"
-    percent = 100 * abs(ratio - 1)
-    return f"{percent:.{3 if percent >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
+    change = 100 * abs(ratio - 1)
+    return f"{change:.{3 if change >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
 
 
 def doubt(ratio: Ratio) -> str:
@@ -50,29 +51,30 @@ def doubt(ratio: Ratio) -> str:
         within = " within one launch" if ratio.within_launch else ""
         known.append(f"95 % interval{within} {_signed(ratio.lo)} to {_signed(ratio.hi)}")
     if ratio.interpolation is not None and ratio.interpolation > (ratio.half_width or 0):
-        known.append(f"a point left out moves it by {100 * ratio.interpolation:.2g} %")
+        known.append(f"a point left out moves it by {percent(ratio.interpolation)}")
     return ", ".join(known)
 
 
 def _signed(ratio: float) -> str:
-    percent = 100 * (ratio - 1)
-    if percent > MOST_PERCENT:
+    change = 100 * (ratio - 1)
+    if change > MOST_PERCENT:
         return f"over +{MOST_PERCENT} %"
-    return f"{percent:+.{3 if abs(percent) >= 10 else 2}g} %"
+    return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.{3 if abs(change) >= 10 else 2}g} %"
 
 
-def crossover(found: Crossover, *, attributable: bool = True) -> str:
-    """Where the arms deliver the same."""
+def crossover(found: Crossover, *, attributable: bool = True, several: bool = False) -> str:
+    """Where the arms deliver the same; of several crossings, which arm wins on either side of this one alone."""
     arms = ("MTP", "Off") if attributable else ("the deployments with MTP", "those without")
     above, below = arms if found.mtp_better_above else arms[::-1]
+    just = "just " if several else ""
     if found.lo is None and found.hi is None:
         known = "no interval is known"
     else:
         ends = [number(end) if end is not None else "beyond the overlap" for end in (found.lo, found.hi)]
         known = f"95 % interval {ends[0]} to {ends[1]}"
     return (
-        f"the curves cross at {number(found.at)} tok/s/user ({known}): above it {above} deliver{_s(above)} more per "
-        f"GPU, below it {below}"
+        f"the curves cross at {number(found.at)} tok/s/user ({known}): {just}above it {above} deliver{_s(above)} more "
+        f"per GPU, {just}below it {below}"
     )
 
 
@@ -90,11 +92,13 @@ def sentences(comparison: Comparison) -> Iterable[str]:
         yield _throughput(comparison, read)
         yield from _cost(read, "MTP" if comparison.pair.view == MATCHED else "the best MTP deployment")
     elif comparison.overlap is None:
-        yield "The curves share no interactivity, so nothing can be said at one speed for the user."
+        alone = one_point(comparison.mtp.curve, comparison.off.curve) or "The curves share no interactivity"
+        yield f"{alone}, so nothing can be said at one speed for the user."
     yield verdict(comparison)
     if comparison.evidence.drafts != Drafts.PROBABLY_NOT_USED:
         for found in comparison.crossovers:
-            text = crossover(found, attributable=comparison.pair.view == MATCHED)
+            several = len(comparison.crossovers) > 1
+            text = crossover(found, attributable=comparison.pair.view == MATCHED, several=several)
             yield f"{_capital(text)}."
         yield from _mechanism(comparison)
 

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.compare import Options, compare_table
 from analysis.contrast import Ratio
 from analysis.pairs import Arm
-from analysis.prose import choice, crossover, more_or_less, paragraph
+from analysis.prose import choice, crossover, doubt, more_or_less, paragraph
+from analysis.rows import load
 from analysis.understand import Best, Crossover
 from harness.units import number
 
@@ -104,6 +106,54 @@ def test_a_crossing_says_on_which_side_mtp_wins():
 
 def test_a_crossing_without_an_interval_says_so():
     assert "no interval is known" in crossover(Crossover(at=40.0, lo=None, hi=None, mtp_better_above=False))
+
+
+def test_of_several_crossings_each_says_what_is_so_beside_it():
+    text = crossover(Crossover(at=40.0, lo=38.0, hi=42.0, mtp_better_above=True), several=True)
+
+    assert text.endswith(": just above it MTP delivers more per GPU, just below it Off")
+
+
+def test_curves_that_cross_twice_are_not_told_as_if_each_crossing_were_alone(synthetic, tmp_path):
+    sweep = synthetic.Sweep(concurrencies=(1, 4, 16, 64, 256), launch_noise=0.001, block_noise=0.001)
+    off = {row["concurrency"]: row for row in sweep.rows() if not row["draft_tokens"] and not row["launch"]}
+    times = {1: 0.9, 4: 1.2, 16: 1.2, 64: 0.8, 256: 0.8}
+    rows = []
+    for row in sweep.rows():
+        c = row["concurrency"]
+        y = {"interactivity": off[c]["interactivity"], "total_tok_s_gpu": off[c]["total_tok_s_gpu"] * times[c]}
+        rows.append(row | (y if row["draft_tokens"] else {}))
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+
+    (comparison,) = compare_table(load([tmp_path]), Options()).comparisons
+    text = paragraph(comparison)
+
+    assert 2 == len(comparison.crossovers)
+    assert (2, 2) == (text.count(": just above it"), text.count("just below it"))
+
+
+def test_an_arm_of_one_point_is_said_to_have_one(synthetic, report_of):
+    off = synthetic.Sweep(arms=(synthetic.OFF,))
+    mtp = synthetic.Sweep(arms=(synthetic.MTP,), concurrencies=(32,), name="mtp", launch_noise=0, block_noise=0)
+
+    (comparison,) = report_of(off, mtp, view="matched").comparisons
+    text = "MTP has one point, at 72.3 tok/s/user: a curve needs two"
+
+    assert f"{text}, so nothing can be said at one speed for the user." in paragraph(comparison)
+    assert [text] == [flag.text for flag in comparison.flags if flag.code == "no-overlap"]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (Ratio(2, 1.9, 2.1, 1.53), "95 % interval +90 % to +110 %, a point left out moves it by 153 %"),
+        (Ratio(9, 7, 10.997), "95 % interval +600 % to +1000 %"),
+        (Ratio(9, 0.5, 12), "95 % interval -50 % to over +1000 %"),
+        (Ratio(1.02, 1.015, 1.025), "95 % interval +1.5 % to +2.5 %"),
+    ],
+)
+def test_doubt_is_told_in_digits_that_people_read(ratio, words):
+    assert words == doubt(ratio)
 
 
 def test_a_choice_names_what_is_tied():
