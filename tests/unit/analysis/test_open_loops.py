@@ -9,6 +9,8 @@ import pytest
 
 from analysis.compare import Options, compare_table
 from analysis.pairing import find
+from analysis.published import as_published
+from analysis.published.text import recomputed
 from analysis.rates import wanted
 from analysis.report.ours import entries
 from analysis.rows import Load, load
@@ -110,6 +112,17 @@ def test_at_a_concurrency_the_verdict_is_of_throughput(synthetic, comparison_of)
     assert [level.ratio.verdict() for level in comparison.same_concurrency] == [
         comparison.verdict_at_load(level) for level in comparison.same_concurrency
     ]
+
+
+def test_the_published_computation_leaves_open_loops_out(synthetic, poisson, table_of):
+    closed, both = table_of(synthetic.Sweep()), table_of(synthetic.Sweep(), poisson)
+    opened = len(table_of(poisson).rows)
+
+    shown, unused = recomputed(both)
+
+    assert [table.printed for table in recomputed(closed)[0]] == [table.printed for table in shown]
+    assert ["open loop"] * opened == [reason for _, reason in unused]
+    assert "open loop" in as_published(table_of(poisson))
 
 
 def test_a_row_of_an_open_loop_needs_its_rate(synthetic, tmp_path):
