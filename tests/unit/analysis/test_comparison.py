@@ -341,6 +341,24 @@ def test_an_unknown_view_is_refused():
         options(view="both")
 
 
+@pytest.mark.parametrize(("alone", "arm"), [("OFF", "off"), ("MTP", "mtp3")])
+def test_rows_of_a_topology_that_one_arm_alone_ran_are_named(synthetic, report_of, alone, arm):
+    narrow = synthetic.Sweep(tp=4, name="narrow", arms=(getattr(synthetic, alone),), launches=1)
+    sweeps = (narrow, synthetic.Sweep(concurrencies=LADDER))
+
+    matched, asked, best = (
+        report_of(*sweeps),
+        report_of(*sweeps, pair="*/tp8/*"),
+        report_of(*sweeps, view="best-of-topologies"),
+    )
+
+    assert ["matched"] == [comparison.pair.view for comparison in matched.comparisons]
+    assert [(True, "one arm alone ran tp4: it counts in `--view best-of-topologies`")] * 4 == [
+        (f"x4-vllm-{arm}" in left.row, left.reason) for left in matched.unusable
+    ]
+    assert () == asked.unusable == best.unusable
+
+
 def test_places_are_read():
     assert (84.0, 108.5) == options(at="84,108.5").at
 
