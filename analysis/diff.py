@@ -266,13 +266,18 @@ def _by_rows(pair: Pair, notes: list[str]) -> Iterator[Difference]:
     if not pair.same_request:
         keys = [", ".join(sorted({row.pair_key for row in rows})) for rows in (off, mtp)]
         yield Difference("settings asked for", "must equal", *keys)
-    yield from _prompts(pair)
+    yield from _prompts(pair, notes)
     yield from _time_apart(pair)
 
 
-def _prompts(pair: Pair) -> Iterator[Difference]:
+def _prompts(pair: Pair, notes: list[str]) -> Iterator[Difference]:
     """Both arms must have been sent one and the same stream of prompts."""
     hashes = [{row.prompt_hash for row in side.rows if row.prompt_hash} for side in (pair.off, pair.mtp)]
+    silent = [
+        name for name, side in (("Off", pair.off), ("MTP", pair.mtp)) if not all(r.prompt_hash for r in side.rows)
+    ]
+    if silent:
+        notes.append(f"prompts not compared: rows of {' and '.join(silent)} don't tell theirs")
     if all(hashes):
         yield from _difference("prompts", "must equal", *(sorted(arm) for arm in hashes))
 

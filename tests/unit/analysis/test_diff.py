@@ -104,6 +104,21 @@ def test_other_prompts_refuse_the_pair(synthetic, tmp_path):
     assert ("prompts: 00112233aabbccdd | ffff",) == refused.fields
 
 
+@pytest.mark.parametrize(("silent", "arms"), [([3], "MTP"), ([0], "Off"), ([0, 3], "Off and MTP")])
+def test_prompts_that_an_arm_does_not_tell_are_said_to_be_unchecked(synthetic, tmp_path, silent, arms):
+    sweep = synthetic.Sweep()
+    rows = [
+        row | ({"prompt_hash": None} if row["draft_tokens"] in silent and row["launch"] else {}) for row in sweep.rows()
+    ]
+    sweep.write(tmp_path)
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+
+    (comparison,) = compare_table(load([tmp_path]), Options()).comparisons
+
+    assert (f"prompts not compared: rows of {arms} don't tell theirs",) == comparison.diff.notes
+    assert "not-checked" in {flag.code for flag in comparison.flags}
+
+
 def test_settings_asked_for_differently_refuse_the_pair(synthetic, tmp_path):
     sweep = synthetic.Sweep()
     rows = [row | ({"pair_key": "another"} if row["draft_tokens"] else {}) for row in sweep.rows()]
