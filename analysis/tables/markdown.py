@@ -17,9 +17,8 @@ from analysis.tables.power import MATCHED_HEAD, matched_power, power_grid
 from analysis.targets import Reading, SameConcurrency
 from analysis.understand import Best
 from harness.metrics import METRICS
-from harness.units import MISSING, between, number, percent
+from harness.units import MISSING, between, number, percent, plus_minus
 
-WIDEST = 10.0
 EXAMPLES = 3
 """Rows named for each reason; the JSON names all."""
 
@@ -301,8 +300,7 @@ def _stamped_grid(stamps: Sequence[str], head: Sequence[str], rows: Sequence[Seq
 def _with_half_width(value: float, half_width: float | None) -> str:
     if half_width is None:
         return number(value)
-    # Two launches that differ leave one degree of freedom: wider than this the digits say nothing.
-    return f"{number(value)} ± {percent(half_width) if half_width < WIDEST else f'over {percent(WIDEST)}'}"
+    return f"{number(value)} {plus_minus(half_width)}"
 
 
 def _ratio(ratio: Ratio | None) -> str:
