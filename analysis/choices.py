@@ -50,12 +50,17 @@ class Choice:
 
 
 def choices(comparisons: Sequence[Comparison]) -> Iterator[Choice]:
-    """One for each system that ran several MTP arms beside the same Off."""
+    """One for each question that several MTP arms were asked beside the same Off."""
     systems: dict[tuple[object, ...], list[Comparison]] = {}
     for comparison in comparisons:
-        if comparison.pair.view == MATCHED:
-            rows = comparison.pair.off.rows
-            systems.setdefault(tuple(sorted({(row.run_key, row.version or "") for row in rows})), []).append(comparison)
+        pair = comparison.pair
+        judged = comparison.verdict is not None and not comparison.barred  # what to run is a verdict
+        if (
+            pair.view == MATCHED and judged and not comparison.diff.of("must equal")
+        ):  # by force, it may be another system
+            # A Run's key tells neither its workload nor its load, nor whether it was a demo: the question does.
+            runs = tuple(sorted({(row.run_key, row.version or "") for row in pair.off.rows}))
+            systems.setdefault((pair.question, pair.off.topologies, runs), []).append(comparison)
     for group in systems.values():
         if len(group) > 1:
             yield _choice(group)

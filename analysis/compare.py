@@ -121,13 +121,14 @@ def compare_table(table: Table, options: Options) -> Report:
     recorded = _recorded(options.spread_from, asked)
     comparisons: list[Comparison] = []
     refused: list[Refused] = []
-    for each in asked:
-        _answer(each, options, want, recorded.get(each.question), comparisons, refused)
+    searched = [_answer(each, options, want, recorded.get(each.question), comparisons, refused) for each in asked]
+    # Asked for some pairs alone, nobody misses the rest.
+    shown = [each.best for each, best in zip(asked, searched, strict=True) if best or options.pair is not None]
     return Report(
         comparisons=tuple(comparisons),
         refused=tuple(refused),
         choices=tuple(choices(comparisons)),
-        unusable=(*table.unusable, *_left_out(table, asked, lonely)),
+        unusable=(*table.unusable, *_left_out(table, asked, shown, lonely)),
     )
 
 
@@ -164,16 +165,18 @@ def _answer(
     recorded: LaunchSpread | None,
     comparisons: list[Comparison],
     refused: list[Refused],
-) -> None:
-    """Add the comparisons that answer one question, or the reasons why there is none."""
+) -> bool:
+    """Add the comparisons that answer one question, or the reasons for none; tell whether the best was looked at."""
     spoken = False
     if options.view != BEST:
         for pair in asked.matched:
             made = _compared(pair, options, want, recorded, refused)
             comparisons += made
             spoken = spoken or any(not comparison.small_overlap for comparison in made)
-    if options.view == BEST or (options.view is None and not spoken and asked.searched):
+    best = options.view == BEST or (options.view is None and not spoken and asked.searched)
+    if best:
         comparisons += _compared(asked.best, options, want, recorded, refused)
+    return best
 
 
 def _compared(
@@ -194,17 +197,23 @@ def _compared(
     return [compare(pair, differences, of_gpu, at=at, margin=options.margin, recorded=recorded)]
 
 
-def _left_out(table: Table, asked: Sequence[Asked], lonely: Sequence[Lonely]) -> Iterator[Unusable]:
+def _left_out(
+    table: Table, asked: Sequence[Asked], best: Sequence[Pair], lonely: Sequence[Lonely]
+) -> Iterator[Unusable]:
     """Usable rows that no pair took: those of lonely arms together, others one by one."""
-    pairs = [pair for each in asked for pair in (*each.matched, each.best)]
+    pairs = [*(pair for each in asked for pair in each.matched), *best]
+    both = {(pair.question, topology) for pair in pairs for topology in pair.off.topologies if pair.view == MATCHED}
     taken = {id(row) for pair in pairs for row in (*pair.off.rows, *pair.mtp.rows)}
     for arm in lonely:
         yield Unusable(arm.key, arm.reason)
         taken |= {id(row) for row in arm.rows}
     for row in (*table.rows, *table.older):
         if id(row) not in taken:
-            yield Unusable(row.label, _why_left(row))
+            yield Unusable(row.label, _why_left(row, (Question.of(row), row.topology) in both))
 
 
-def _why_left(row: Row) -> str:
+def _why_left(row: Row, both: bool) -> str:
+    """Why no pair took a row; `both`: whether both arms ran its topology."""
+    if not both and OLDER not in row.invalid:
+        return f"one arm alone ran {row.topology.label}: it counts in `--view {BEST}`"
     return REASONS[OLDER] if OLDER in row.invalid else "another version or run of its arm goes with the other arm"

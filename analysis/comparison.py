@@ -15,7 +15,7 @@ from analysis.flags import Flag, of_curves, of_pair, of_places, stamps_of, withi
 from analysis.launch_spread import LaunchSpread
 from analysis.pairs import MATCHED, Pair
 from analysis.power import PowerAtLoad, of_power, power_at_loads
-from analysis.ratio import TIE_MARGIN, Ratio, Verdict
+from analysis.ratio import TIE_MARGIN, Ratio, Verdict, verdict_of_several
 from analysis.spread import Spread, spread
 from analysis.targets import SameConcurrency, Target, default_targets, same_concurrency, targets
 
@@ -69,31 +69,40 @@ class Comparison:
         """What may be said at one interactivity; None for a demo."""
         return self.verdict_of(target.ratio)
 
+    def verdict_at_load(self, level: SameConcurrency) -> Verdict | None:
+        """What may be said at one load: of throughput; at a rate, which is the throughput of both arms, of speed."""
+        return self.verdict_of(level.speedup if level.load.arrivals else level.ratio)
+
     def verdict_of(self, ratio: Ratio | None) -> Verdict | None:
         """What may be said of one ratio of the pair; None for a demo."""
         if "demo" in self.stamps:
             return None
-        if self.draft_finding.drafts == Drafts.PROBABLY_NOT_USED or ratio is None:
-            return Verdict.UNKNOWN
-        return ratio.verdict(self.margin)
+        return self.barred or (Verdict.UNKNOWN if ratio is None else ratio.verdict(self.margin))
+
+    @property
+    def barred(self) -> Verdict | None:
+        """What stands in place of every verdict, of the pair and of a single place; None where the numbers decide.
+
+        Nothing is put down to MTP where the arms searched different topologies, where drafts were probably not used, or
+        where experts were routed by forced acceptance.
+        """
+        if not self.pair.balanced:
+            return Verdict.UNBALANCED
+        routed = any(flag.code == "routing-not-representative" for flag in self.flags)
+        return Verdict.UNKNOWN if routed or self.draft_finding.drafts == Drafts.PROBABLY_NOT_USED else None
 
     @property
     def verdict(self) -> Verdict | None:
         """What may be said of the pair; None for a demo.
 
-        One word where all targets have it. Never attributed to MTP where the arms searched different topologies; none
-        where experts were routed by forced acceptance.
+        One word where all targets have it; otherwise which arm is better anywhere.
         """
         if "demo" in self.stamps:
             return None
-        if not self.pair.balanced:
-            return Verdict.UNBALANCED
-        found = {self.verdict_at(target) for target in self.targets if target.ratio is not None}
-        if not found or any(flag.code == "routing-not-representative" for flag in self.flags):
-            return Verdict.UNKNOWN
-        if len(found) == 1:
-            return found.pop()
-        return Verdict.NOT_RESOLVED if found <= {Verdict.NOT_RESOLVED, Verdict.UNKNOWN} else Verdict.DEPENDS
+        if self.barred:
+            return self.barred
+        found = [target.ratio.verdict(self.margin) for target in self.targets if target.ratio is not None]
+        return verdict_of_several(found) if found else Verdict.UNKNOWN
 
 
 def compare(

@@ -5,14 +5,14 @@ no numbers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from analysis.pairs import DAYS_COMPARABLE, Pair, Side, days_apart
+from analysis.pairs import MATCHED, Pair, Side, days_apart
 from harness.errors import NotComparable, ResultsError
 from harness.records import Configuration
 from harness.rundir import AttemptDir, RunDir
@@ -25,8 +25,11 @@ FIELDS: Mapping[Kind, str] = {
     "derived": "derived",
     "circumstance": "circumstance",
 }
-LAST_DAY = "last day"
+FIRST_DAY, LAST_DAY = "first day", "last day"
 COMMAND_LINE = "command line"
+IMPORTED = "configuration not read: the rows are imported and carry none"
+DAYS_COMPARABLE = 14
+"""Runs further apart than this are warned about: machines and drivers change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,37 @@ class Diff:
 def diff(pair: Pair) -> Diff:
     """All differences of a pair, those that must not be first."""
     notes: list[str] = []
-    off, mtp = (tuple(_configurations(side, notes)) for side in (pair.off, pair.mtp))
-    found = [*_by_rows(pair, notes), *_attached(pair, off, mtp), *_by_servers(off, mtp), *_by_commands(pair)]
+    found = _by_starts(pair, notes) if pair.view == MATCHED else [*_by_deployments(pair, notes)]
+    found += _by_rows(pair, notes)
     order = list(FIELDS)
     return Diff(
         differences=tuple(sorted(found, key=lambda difference: (order.index(difference.kind), difference.name))),
-        read=bool(off and mtp) and not notes,
+        read=not notes,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _by_starts(pair: Pair, notes: list[str]) -> list[Difference]:
+    """What the server starts of one deployment tell."""
+    off, mtp = (tuple(_configurations(side, notes)) for side in (pair.off, pair.mtp))
+    return [*_attached(pair, off, mtp), *_by_servers(off, mtp), *_by_commands(pair)]
+
+
+def _by_deployments(pair: Pair, notes: list[str]) -> Iterator[Difference]:
+    """The same where each arm may have several deployments: each that both ran is compared by itself."""
+    off, mtp = pair.off.deployments, pair.mtp.deployments
+    parts = [replace(pair, off=off[key], mtp=mtp[key]) for key in off if key in mtp]
+    if len(off) == len(mtp) == len(parts) == 1:
+        yield from _by_starts(pair, notes)
+        return
+    for part in parts:
+        for found in _by_starts(part, notes):
+            if found.kind == "must equal":
+                yield replace(found, name=f"{found.name} ({part.off.topologies[0].label})")
+    if alone := sorted({topology.label for topology, _ in off.keys() ^ mtp.keys()}):
+        yield from _attached(pair, (), ())
+        told = f"configuration of {', '.join(alone)} not compared: one arm alone ran it, or with other settings"
+        notes.append(IMPORTED if any(row.imported for row in (*pair.off.rows, *pair.mtp.rows)) else told)
 
 
 def starts(side: Side) -> tuple[AttemptDir, ...]:
@@ -108,12 +134,12 @@ def flags_of(side: Side) -> list[str]:
 def _configurations(side: Side, notes: list[str]) -> Iterator[Configuration]:
     """What each server start behind an arm said of itself."""
     if any(row.imported for row in side.rows):
-        notes.append("configuration not read: the rows are imported and carry none")
+        notes.append(IMPORTED)
         return
-    if len(side.topologies) > 1:
-        notes.append("configuration not compared: several topologies differ by more than MTP")
-        return
-    for start in starts(side):
+    found = starts(side)
+    if not found:
+        notes.append("configuration not read: no results folder lies beside the rows")
+    for start in found:
         configuration = _read(start.configuration)
         if configuration is None:
             file = start.configuration.relative_to(start.path.parents[1])
@@ -240,21 +266,27 @@ def _by_rows(pair: Pair, notes: list[str]) -> Iterator[Difference]:
     if not pair.same_request:
         keys = [", ".join(sorted({row.pair_key for row in rows})) for rows in (off, mtp)]
         yield Difference("settings asked for", "must equal", *keys)
-    yield from _prompts(pair)
+    yield from _prompts(pair, notes)
     yield from _time_apart(pair)
 
 
-def _prompts(pair: Pair) -> Iterator[Difference]:
+def _prompts(pair: Pair, notes: list[str]) -> Iterator[Difference]:
     """Both arms must have been sent one and the same stream of prompts."""
     hashes = [{row.prompt_hash for row in side.rows if row.prompt_hash} for side in (pair.off, pair.mtp)]
+    silent = [
+        name for name, side in (("Off", pair.off), ("MTP", pair.mtp)) if not all(r.prompt_hash for r in side.rows)
+    ]
+    if silent:
+        notes.append(f"prompts not compared: rows of {' and '.join(silent)} don't tell theirs")
     if all(hashes):
         yield from _difference("prompts", "must equal", *(sorted(arm) for arm in hashes))
 
 
 def _time_apart(pair: Pair) -> Iterator[Difference]:
     off, mtp = pair.off.days, pair.mtp.days
-    if off and mtp and (days_apart(off[-1], mtp[-1]) or 0) > DAYS_COMPARABLE:
-        yield Difference(LAST_DAY, "circumstance", off[-1], mtp[-1])
+    for name, end in ((FIRST_DAY, 0), (LAST_DAY, -1)):
+        if off and mtp and (days_apart(off[end], mtp[end]) or 0) > DAYS_COMPARABLE:
+            yield Difference(name, "circumstance", off[end], mtp[end])
 
 
 def _difference(name: str, kind: Kind, off: Iterable[object], mtp: Iterable[object]) -> Iterator[Difference]:

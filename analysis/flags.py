@@ -1,17 +1,18 @@
 """What a reader must know before he believes a number, one clause each."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.curve import Curve, overlap
-from analysis.diff import LAST_DAY, Diff, Difference
+from analysis.diff import FIRST_DAY, LAST_DAY, Diff, Difference
 from analysis.drafts_used import DraftFinding, Drafts
 from analysis.facts import is_moe
 from analysis.launch_spread import LaunchSpread
 from analysis.pairs import Pair, Side
 from analysis.targets import TTFT_APART, Reading, SameConcurrency, Target
+from harness.units import number
 
 SMALL_OVERLAP = 0.25
 """Share of the shorter curve, in ln interactivity, that the overlap must have to speak for the pair."""
@@ -75,7 +76,9 @@ def of_pair(pair: Pair, diff: Diff, signs: DraftFinding, recorded: LaunchSpread 
     flags += [Flag(stamp, STAMPED[stamp]) for stamp in stamps_of(pair) if stamp in STAMPED]
     if any(row.attached for row in (*pair.off.rows, *pair.mtp.rows)):
         flags.append(Flag("attached", "a server was started elsewhere: only what it reports of itself is known"))
-    flags += [Flag("far-in-time", f"last measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)]
+    flags += [
+        Flag("far-in-time", f"{d.name.partition(' ')[0]} measured {d.off} (Off) and {d.mtp} (MTP)") for d in _far(diff)
+    ]
     flags += [Flag("not-checked", note) for note in diff.notes]
     flags += _nodes(pair)
     if within_launch(pair):
@@ -89,12 +92,15 @@ def _nodes(pair: Pair) -> list[Flag]:
     off, mtp = (_nodes_by_launch(side) for side in (pair.off, pair.mtp))
     shared = off.keys() & mtp.keys()
     apart = [key for key in sorted(shared) if off[key] != mtp[key]]
-    if apart or (not shared and _all(off) != _all(mtp)):
+    several = len({*off.values(), *mtp.values()}) > 1
+    alike = off.keys() == mtp.keys() or Counter(off.values()) == Counter(mtp.values())
+    if apart or (not alike and (several or _all(off) != _all(mtp))):
         places = [f"launch {key[1] + 1}: Off on {off[key]}, MTP on {mtp[key]}" for key in apart]
-        where = "; ".join(places) or f"Off on {_all(off)}, MTP on {_all(mtp)}"
+        where = "; ".join(places) or f"Off on {_counted(off)}, MTP on {_counted(mtp)}"
         return [Flag("nodes-differ", f"{where}: what these nodes differ in counts as a difference between the arms")]
-    if len({*off.values(), *mtp.values()}) > 1:
-        text = f"launches ran on {_all(off)}, both arms of each on the same: they scatter by what nodes differ in too"
+    if several:
+        how = "both arms of each on the same" if off.keys() == mtp.keys() else "as many of each arm on each"
+        text = f"launches ran on {_all(off)}, {how}: they scatter by what nodes differ in too"
         return [Flag("several-nodes", text)]
     return []
 
@@ -112,6 +118,14 @@ def _all(nodes: Mapping[tuple[str, int], str]) -> str:
     return ", ".join(sorted(set(nodes.values()))) or "nodes that are not told"
 
 
+def _counted(nodes: Mapping[tuple[str, int], str]) -> str:
+    """The nodes of an arm; of several, how many launches ran on each."""
+    counts = Counter(nodes.values())
+    if len(counts) < 2:
+        return _all(nodes)
+    return ", ".join(f"{node} ({count} launch{'es' if count > 1 else ''})" for node, count in sorted(counts.items()))
+
+
 def _warnings(pair: Pair) -> list[Flag]:
     """What the rows themselves warn of, with the places that have it."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -126,7 +140,7 @@ def _warnings(pair: Pair) -> list[Flag]:
 
 
 def _far(diff: Diff) -> list[Difference]:
-    return [difference for difference in diff.of("circumstance") if difference.name == LAST_DAY]
+    return [difference for difference in diff.of("circumstance") if difference.name in (FIRST_DAY, LAST_DAY)]
 
 
 def _one_launch(pair: Pair, recorded: LaunchSpread | None) -> Flag:
@@ -151,12 +165,23 @@ def of_curves(mtp: Curve, off: Curve) -> list[Flag]:
     shared = overlap(mtp, off)
     if shared is None:
         spans = [f"{low:.3g} to {high:.3g}" for low, high in (mtp.span, off.span)]
-        flags.append(Flag("no-overlap", f"no common interactivity: MTP has {spans[0]} tok/s/user, Off {spans[1]}"))
+        text = one_point(mtp, off) or f"no common interactivity: MTP has {spans[0]} tok/s/user, Off {spans[1]}"
+        flags.append(Flag("no-overlap", text))
     elif _share(shared, mtp, off) < SMALL_OVERLAP:
         flags.append(Flag("small-overlap", f"the curves share only {shared[0]:.3g} to {shared[1]:.3g} tok/s/user"))
     for arm, line in (("MTP", mtp), ("Off", off)):
         flags += [Flag("outlier", f"{arm} {outlier}") for outlier in line.outliers]
     return flags
+
+
+def one_point(mtp: Curve, off: Curve) -> str:
+    """What is said where an arm has no curve; empty where both have one."""
+    lone = [
+        f"{arm} has one point{' on its front' if len(line.levels) > 1 else ''}, at {number(line.span[0])} tok/s/user"
+        for arm, line in (("MTP", mtp), ("Off", off))
+        if len(line.knots) == 1
+    ]
+    return f"{' and '.join(lone)}: a curve needs two" if lone else ""
 
 
 def _share(shared: tuple[float, float], *curves: Curve) -> float:

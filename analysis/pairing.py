@@ -92,8 +92,7 @@ def _matched(question: Question, arm: Arm, off: list[Row], mtp: list[Row]) -> It
         shares = sum(key[:2] == (topology, request) for key in runs) > 1
         of_run = Arm(arm.draft_tokens, arm.forced, run_key) if shares else arm
         key = f"{question.key}/{topology.label}/{of_run.key}"
-        same = (topology, request) in by_request
-        yield _pair(key, question, MATCHED, of_run, partners, rows, same_request=same)
+        yield _pair(key, question, MATCHED, of_run, partners, rows)
 
 
 def _unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
@@ -105,11 +104,17 @@ def _unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
         yield pair if keys.count(pair.key) == 1 else replace(pair, key=f"{pair.key}#{digest}")
 
 
-def _pair(
-    key: str, question: Question, view: View, arm: Arm, off: list[Row], mtp: list[Row], *, same_request: bool = True
-) -> Pair:
+def _pair(key: str, question: Question, view: View, arm: Arm, off: list[Row], mtp: list[Row]) -> Pair:
     off_rows, mtp_rows = _of_one_time(off, mtp)
-    return Pair(key, question, view, _side(Arm(0), off_rows), _side(arm, mtp_rows), same_request)
+    same = _same_request(off_rows, mtp_rows)
+    return Pair(key, question, view, _side(Arm(0), off_rows), _side(arm, mtp_rows), same)
+
+
+def _same_request(off: list[Row], mtp: list[Row]) -> bool:
+    """Whether the arms were asked for with the same settings on every topology that both ran."""
+    shared = {row.topology for row in off} & {row.topology for row in mtp}
+    asked = [{(row.topology, row.pair_key) for row in rows if row.topology in shared} for rows in (off, mtp)]
+    return asked[0] == asked[1]
 
 
 def _side(arm: Arm, rows: Iterable[Row]) -> Side:

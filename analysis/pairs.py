@@ -3,7 +3,7 @@
 Who is paired is for `pairing`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -69,6 +69,11 @@ class MeasuredLoad:
     rows: tuple[Row, ...]
 
     @property
+    def deployment(self) -> tuple[Topology, str]:
+        """The topology, and the settings that its Run was asked for with."""
+        return self.topology, self.rows[0].pair_key
+
+    @property
     def concurrency(self) -> float:
         """Requests in flight: held in closed loop, found in open loop."""
         found = self.mean("held_concurrency") if self.load.arrivals else None
@@ -117,6 +122,12 @@ class Side:
     def topologies(self) -> tuple[Topology, ...]:
         """Those that were searched."""
         return tuple(sorted({level.topology for level in self.levels}))
+
+    @property
+    def deployments(self) -> "dict[tuple[Topology, str], Side]":
+        """What was measured of each topology with each settings asked for."""
+        keys = dict.fromkeys(level.deployment for level in self.levels)
+        return {key: replace(self, levels=tuple(x for x in self.levels if x.deployment == key)) for key in keys}
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -192,7 +203,7 @@ class Pair:
 
     Attributes:
         key: unique among the pairs of one answer; `--pair` matches it.
-        same_request: False when the two Runs were asked for with different settings.
+        same_request: False when the arms were asked for with different settings on a topology that both ran.
     """
 
     key: str

@@ -10,10 +10,11 @@ from analysis.choices import Best
 from analysis.comparison import Comparison
 from analysis.crossovers import Crossover
 from analysis.drafts_used import Drafts
+from analysis.flags import one_point
 from analysis.pairs import MATCHED
-from analysis.ratio import Ratio, Verdict
+from analysis.ratio import Ratio, Verdict, verdict_of_several
 from analysis.targets import Target
-from harness.units import number
+from harness.units import number, percent
 
 ALIKE = 0.005
 """Ratios this near to 1 are worded as alike: a percentage would be noise."""
@@ -37,8 +38,8 @@ def more_or_less(ratio: float) -> str:
         return f"the same within {100 * ALIKE:g} %"
     if ratio >= TIMES:
         return f"{number(ratio)} times as much"
-    percent = 100 * abs(ratio - 1)
-    return f"{percent:.{3 if percent >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
+    change = 100 * abs(ratio - 1)
+    return f"{change:.{3 if change >= 10 else 2}g} % {'more' if ratio > 1 else 'less'}"
 
 
 def doubt(ratio: Ratio) -> str:
@@ -51,29 +52,30 @@ def doubt(ratio: Ratio) -> str:
         within = " within one launch" if ratio.within_launch else ""
         known.append(f"95 % interval{within} {_signed(ratio.lo)} to {_signed(ratio.hi)}")
     if ratio.interpolation is not None and ratio.interpolation > (ratio.half_width or 0):
-        known.append(f"a point left out moves it by {100 * ratio.interpolation:.2g} %")
+        known.append(f"a point left out moves it by {percent(ratio.interpolation)}")
     return ", ".join(known)
 
 
 def _signed(ratio: float) -> str:
-    percent = 100 * (ratio - 1)
-    if percent > MOST_PERCENT:
+    change = 100 * (ratio - 1)
+    if change > MOST_PERCENT:
         return f"over +{MOST_PERCENT} %"
-    return f"{percent:+.{3 if abs(percent) >= 10 else 2}g} %"
+    return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.{3 if abs(change) >= 10 else 2}g} %"
 
 
-def crossover(found: Crossover, *, attributable: bool = True) -> str:
-    """Where the arms deliver the same."""
+def crossover(found: Crossover, *, attributable: bool = True, several: bool = False) -> str:
+    """Where the arms deliver the same; of several crossings, which arm wins on either side of this one alone."""
     arms = ("MTP", "Off") if attributable else ("the deployments with MTP", "those without")
     above, below = arms if found.mtp_better_above else arms[::-1]
+    just = "just " if several else ""
     if found.lo is None and found.hi is None:
         known = "no interval is known"
     else:
         ends = [number(end) if end is not None else "beyond the overlap" for end in (found.lo, found.hi)]
         known = f"95 % interval {ends[0]} to {ends[1]}"
     return (
-        f"the curves cross at {number(found.at)} tok/s/user ({known}): above it {above} deliver{_s(above)} more per "
-        f"GPU, below it {below}"
+        f"the curves cross at {number(found.at)} tok/s/user ({known}): {just}above it {above} deliver{_s(above)} more "
+        f"per GPU, {just}below it {below}"
     )
 
 
@@ -89,14 +91,16 @@ def sentences(comparison: Comparison) -> Iterable[str]:
     read = [target for target in comparison.targets if target.ratio]
     if read:
         yield _throughput(comparison, read)
-        yield from _cost(read, "MTP" if comparison.pair.balanced else "the best MTP deployment")
+        yield from _cost(read, "MTP" if comparison.pair.view == MATCHED else "the best MTP deployment")
     elif comparison.overlap is None:
-        yield "The curves share no interactivity, so nothing can be said at one speed for the user."
+        alone = one_point(comparison.mtp.curve, comparison.off.curve) or "The curves share no interactivity"
+        yield f"{alone}, so nothing can be said at one speed for the user."
     yield verdict(comparison)
     if comparison.draft_finding.drafts != Drafts.PROBABLY_NOT_USED:
         for found in comparison.crossovers:
-            text = crossover(found, attributable=comparison.pair.balanced)
-            yield f"{text[0].upper()}{text[1:]}."
+            several = len(comparison.crossovers) > 1
+            text = crossover(found, attributable=comparison.pair.view == MATCHED, several=several)
+            yield f"{_capital(text)}."
         yield from _mechanism(comparison)
 
 
@@ -110,11 +114,11 @@ def caveats(comparison: Comparison) -> Iterable[str]:
 
 def _setting(comparison: Comparison) -> Iterable[str]:
     pair = comparison.pair
-    if not pair.balanced:
+    if pair.view != MATCHED:
         searched = [", ".join(topology.label for topology in side.topologies) for side in (pair.mtp, pair.off)]
         yield (
-            f"The arms searched different topologies (MTP: {searched[0]}; Off: {searched[1]}): what follows is a "
-            "difference between deployments, not an effect of MTP."
+            f"The arms searched {'the same' if pair.balanced else 'different'} topologies (MTP: {searched[0]}; Off: "
+            f"{searched[1]}): what follows is a difference between deployments, not an effect of MTP."
         )
     if pair.mtp.arm.forced:
         yield (
@@ -126,7 +130,7 @@ def _setting(comparison: Comparison) -> Iterable[str]:
 def _throughput(comparison: Comparison, read: Sequence[Target]) -> str:
     """The ratios at matched interactivity, one clause each."""
     pair = comparison.pair
-    subject = "MTP delivers against Off" if pair.balanced else "the best with MTP against the best without"
+    subject = "MTP delivers against Off" if pair.view == MATCHED else "the best with MTP against the best without"
     if comparison.draft_finding.drafts == Drafts.PROBABLY_NOT_USED:
         subject = "what is called MTP against Off"
     clauses = []
@@ -157,12 +161,15 @@ def _cost(read: Sequence[Target], subject: str) -> Iterable[str]:
 def verdict(comparison: Comparison) -> str:
     """The verdict as a sentence: what may be said, and why no more."""
     margin = f"{100 * comparison.margin:g} %"
+    mtp, off, both = _subjects(comparison)
     texts = {
         None: "Measured for show (demo): no verdict.",
-        Verdict.MTP_BETTER: "MTP is better: every interval lies above no difference.",
-        Verdict.OFF_BETTER: "Off is better: every interval lies below no difference.",
-        Verdict.TIED: f"The arms are tied: every interval lies within {margin} of no difference.",
+        Verdict.MTP_BETTER: _capital(f"{mtp} is better: every interval lies above no difference."),
+        Verdict.OFF_BETTER: _capital(f"{off} is better: every interval lies below no difference."),
+        Verdict.TIED: _capital(f"{both} are tied: every interval lies within {margin} of no difference."),
         Verdict.DEPENDS: "Which is better depends on the interactivity: see each target.",
+        Verdict.MTP_BETTER_IN_PLACES: _by_place(comparison),
+        Verdict.OFF_BETTER_IN_PLACES: _by_place(comparison),
         Verdict.NOT_RESOLVED: _unresolved(comparison),
         Verdict.UNKNOWN: _unknown(comparison),
         Verdict.UNBALANCED: "No verdict on MTP is possible from this view.",
@@ -170,15 +177,54 @@ def verdict(comparison: Comparison) -> str:
     return texts[comparison.verdict]
 
 
+def _subjects(comparison: Comparison) -> tuple[str, str, str]:
+    """What a verdict is of: MTP, Off and both; of deployments in the view that searches them."""
+    if comparison.pair.view == MATCHED:
+        return "MTP", "Off", "the arms"
+    return "the best with MTP", "the best without MTP", "the best of both arms"
+
+
+def _by_place(comparison: Comparison) -> str:
+    """The verdicts of single places, like with like: `MTP is better at 121 tok/s/user; tied at 70.1 and 95.6`."""
+    places: dict[Verdict | None, list[str]] = {}
+    for target in comparison.targets:
+        if target.ratio:
+            places.setdefault(comparison.verdict_at(target), []).append(number(target.at))
+    mtp, off, _ = _subjects(comparison)
+    words = {
+        Verdict.MTP_BETTER: f"{mtp} is better",
+        Verdict.OFF_BETTER: f"{off} is better",
+        Verdict.TIED: "tied",
+        Verdict.NOT_RESOLVED: "not resolved",
+        Verdict.UNKNOWN: "not known",
+    }
+    first, *rest = [f"{text} at {_and(places[word])}" for word, text in words.items() if word in places] or [""]
+    return "; ".join([f"{_capital(first)} tok/s/user", *rest]) + "."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _and(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
 def _unresolved(comparison: Comparison) -> str:
     if not comparison.within_launch:
-        return "The measurements don't resolve which is better."
-    found = {target.ratio.verdict_within_launch(comparison.margin) for target in comparison.targets if target.ratio}
-    inside = found.pop() if len(found) == 1 else Verdict.DEPENDS
+        tied = any(comparison.verdict_at(target) == Verdict.TIED for target in comparison.targets)
+        return _by_place(comparison) if tied else "The measurements don't resolve which is better."
+    found = [target.ratio.verdict_within_launch(comparison.margin) for target in comparison.targets if target.ratio]
+    inside = verdict_of_several(found) if found else Verdict.UNKNOWN
+    mtp, off, both = _subjects(comparison)
     words = {
-        Verdict.MTP_BETTER: "MTP is better within this one launch",
-        Verdict.OFF_BETTER: "Off is better within this one launch",
-        Verdict.TIED: "the arms are tied within this one launch",
+        Verdict.MTP_BETTER: f"{mtp} is better within this one launch",
+        Verdict.OFF_BETTER: f"{off} is better within this one launch",
+        Verdict.TIED: f"{both} are tied within this one launch",
+        Verdict.DEPENDS: "which is better within this one launch depends on the interactivity",
+        Verdict.MTP_BETTER_IN_PLACES: f"{mtp} is better at some interactivities within this one launch",
+        Verdict.OFF_BETTER_IN_PLACES: f"{off} is better at some interactivities within this one launch",
     }
     within = words.get(inside, "nor is it within this one launch")
     return f"Not resolved between launches: {within}; measure more launches."

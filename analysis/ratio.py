@@ -4,6 +4,7 @@ Knows logarithms and standard errors, no curve and no row.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +17,7 @@ TIE_MARGIN = 0.02
 
 
 class Verdict(StrEnum):
-    """What the data say of one ratio, MTP over Off, of a number of which more is better; the last two of several."""
+    """What the data say of one ratio, MTP over Off, of a number of which more is better; the last four of several."""
 
     MTP_BETTER = "mtp better"
     OFF_BETTER = "off better"
@@ -24,7 +25,25 @@ class Verdict(StrEnum):
     NOT_RESOLVED = "not resolved"
     UNKNOWN = "unknown"
     DEPENDS = "depends on the interactivity"
+    MTP_BETTER_IN_PLACES = "mtp better in places"
+    OFF_BETTER_IN_PLACES = "off better in places"
     UNBALANCED = "unbalanced search"
+
+
+def verdict_of_several(found: Collection[Verdict]) -> Verdict:
+    """One verdict for several places: the one that all have, or which arm is better anywhere.
+
+    It depends on the place only where each arm is better somewhere: tied or not resolved elsewhere is no such thing.
+    """
+    told = set(found)
+    if len(told) == 1:
+        return told.pop()
+    better = told & {Verdict.MTP_BETTER, Verdict.OFF_BETTER}
+    if len(better) == 2:
+        return Verdict.DEPENDS
+    if not better:
+        return Verdict.NOT_RESOLVED
+    return Verdict.MTP_BETTER_IN_PLACES if Verdict.MTP_BETTER in better else Verdict.OFF_BETTER_IN_PLACES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,14 @@ W_PER_MW = 1e6
 MISSING = "\N{EN DASH}"
 """Stands in a table for a number that was not measured; the reason stands in the row."""
 
+LEAST_SHARE = 1e-5
+
+WIDE = 0.2
+"""From this half-width on, an interval of a logarithm reaches further up than down by more than its digits hide."""
+
+WIDEST_FACTOR = 10
+"""Two launches that differ leave one degree of freedom: wider than this the digits say nothing."""
+
 
 def usd_per_mtok(usd_per_gpu_hour: float, tok_s_gpu: float) -> float:
     """$ for a million tokens on a GPU that is paid by the hour."""
@@ -48,8 +56,19 @@ def between(lo: float | None, hi: float | None, digits: int = 3) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share as per cent, `0.034` as `3.4 %`."""
-    return MISSING if share is None else f"{number(100 * share, digits)} %"
+    """A share as per cent, `0.034` as `3.4 %`; what is next to nothing, the last bits of a sum, as `under 0.001 %`."""
+    if share is None:
+        return MISSING
+    return f"{number(100 * share, digits)} %" if not 0 < abs(share) < LEAST_SHARE else f"under {100 * LEAST_SHARE:g} %"
+
+
+def plus_minus(half_width: float) -> str:
+    """Half of an interval of a logarithm, relative: `± 3.4 %`; a wide one by how far it reaches each way."""
+    if half_width < WIDE:
+        return f"± {percent(half_width)}"
+    if 1 + half_width > WIDEST_FACTOR:
+        return f"(to over {WIDEST_FACTOR} times as much or as little)"
+    return f"(+{percent(half_width)}, -{percent(half_width / (1 + half_width))})"
 
 
 def duration(seconds: float) -> str:

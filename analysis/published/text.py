@@ -78,7 +78,7 @@ def as_published(
     """The answer of `compare --as-published`.
 
     Args:
-        table: rows of any origin; emulated, demo and forced ones take no part, as no page ever held such.
+        table: rows of any origin; emulated, demo, forced and open-loop ones take no part, as no page ever held such.
         published: tables that ship beside the rows.
         at: targets, moved into each page's band; None for the page's own three.
         pair: glob over a page's key.
@@ -117,6 +117,8 @@ def recomputed(
 def _unlike_a_page(row: Row) -> str | None:
     if row.emulated or row.demo:
         return "emulated" if row.emulated else "demo"
+    if row.concurrency is None:
+        return "open loop"
     return "forced acceptance" if row.forced_acceptance_length else None
 
 

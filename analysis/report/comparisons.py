@@ -8,7 +8,6 @@ from analysis.assumptions import PriceChoice, assumptions, tiers
 from analysis.compare import Report
 from analysis.comparison import Comparison
 from analysis.diff import COMMAND_LINE
-from analysis.drafts_used import Drafts
 from analysis.facts import gpu_of
 from analysis.pairs import MATCHED, Pair, Side, loop_of
 from analysis.prose import caveats, sentences, verdict
@@ -24,6 +23,8 @@ TONES = {
     Verdict.OFF_BETTER: "bad",
     Verdict.TIED: "tied",
     Verdict.DEPENDS: "open",
+    Verdict.MTP_BETTER_IN_PLACES: "open",
+    Verdict.OFF_BETTER_IN_PLACES: "open",
     Verdict.NOT_RESOLVED: "open",
 }
 """Verdict -> how the page tints it; whatever is no verdict stays grey."""
@@ -122,10 +123,8 @@ def _runs(side: Side) -> set[str]:
 
 
 def _verdicts(comparison: Comparison) -> str:
-    """Which verdicts single places may have: all, none (a demo), or `unknown` alone."""
-    if "demo" in comparison.stamps:
-        return "none"
-    return "unknown" if comparison.draft_finding.drafts == Drafts.PROBABLY_NOT_USED else "all"
+    """Which verdicts single places may have: all, none (a demo), or one word alone."""
+    return "none" if "demo" in comparison.stamps else comparison.barred or "all"
 
 
 def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
@@ -136,7 +135,7 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
         "speedup": _ratio(level.speedup),
         "ratio": _ratio(level.ratio),
         "break_even": level.step_time_ratio,
-        "verdict": comparison.verdict_of(level.ratio) or "demo",
+        "verdict": comparison.verdict_at_load(level) or "demo",
     }
 
 

@@ -1,6 +1,7 @@
 """A Report as one wide CSV table: a line for each arm at each place, then what was refused and left out.
 
-The ratio stands in MTP's line. `table` says what a line is of: matched, same-concurrency, power, refused, unusable.
+The ratio stands in MTP's line; at equal rate, where it is 1, the verdict is of the speedup.
+`table` says what a line is of: matched, same-concurrency, power, refused, unusable.
 """
 
 import csv
@@ -18,6 +19,7 @@ COLUMNS = (
     "pair", "view", "pair_verdict", "table", "at", "arm", "interactivity", "total_tok_s_gpu", "half_width",
     "output_tok_s_gpu", "input_tok_s_gpu", "cost_per_mtok", "cost_per_mtok_output", "tok_s_mw_provisioned",
     "concurrency", "ttft_s", "acceptance_length", "gpus", "clamped", "ratio", "lo", "hi", "interpolation", "verdict",
+    "speedup", "speedup_lo", "speedup_hi",
     "power_w_gpu", "idle_power_w_gpu", "power_limit_w_gpu", "energy_j_per_tok", "energy_j_per_tok_input",
     "energy_j_per_tok_output", "tok_s_mw_measured", "measured_to_provisioned", "power_capped_share", "throttled_share",
     "sm_clock_mhz", "power_scope", "void", "energy_ratio", "stamps", "flags", "note",
@@ -53,8 +55,9 @@ def _comparison(comparison: Comparison) -> Iterator[Line]:
         yield {**place, "arm": "off", **_reading(target.off)}
     for level in comparison.same_concurrency:
         place = {**common, "table": "same-concurrency", "at": level.load.amount}
-        verdict = comparison.verdict_of(level.ratio)
-        yield {**place, "arm": "mtp", **_reading(level.mtp), **_ratio(level.ratio, verdict)}
+        verdict, faster = comparison.verdict_at_load(level), level.speedup
+        speedup = {"speedup": faster.value, "speedup_lo": faster.lo, "speedup_hi": faster.hi}
+        yield {**place, "arm": "mtp", **_reading(level.mtp), **_ratio(level.ratio, verdict), **speedup}
         yield {**place, "arm": "off", **_reading(level.off)}
     for power in comparison.power:
         place = {**common, "table": "power", "at": power.load.amount}

@@ -3,7 +3,8 @@
     {schema, pairs: [{key, view, verdict, flags, targets: [{at, mtp, off, ratio, lo, hi, clamped, ...}],
                       same_concurrency, power, diff, ...}], refused, choices, unusable: [{row, reason}]}
 
-`verdict` is null for a demo, a number is null where it is not known, `clamped` names the arms that do not reach the
+`verdict` is null for a demo, and of `speedup` at a rate, where throughput follows from the rate.
+A number is null where it is not known, `clamped` names the arms that do not reach the
 interactivity. Every entry with numbers carries the stamps of its pair.
 """
 
@@ -138,7 +139,7 @@ def _same(comparison: Comparison, level: SameConcurrency) -> Plain:
         "speedup": _ratio(level.speedup),
         "step_time_ratio": level.step_time_ratio,
         "break_even_acceptance_length": level.step_time_ratio,
-        "verdict": comparison.verdict_of(level.ratio),
+        "verdict": comparison.verdict_at_load(level),
         "stamps": list(comparison.stamps),
     }
 

@@ -16,9 +16,8 @@ from analysis.tables.grid import escaped, grid
 from analysis.tables.power import MATCHED_HEAD, matched_power, power_grid
 from analysis.targets import Reading, SameConcurrency
 from harness.metrics import METRICS
-from harness.units import MISSING, between, number, percent
+from harness.units import MISSING, between, number, percent, plus_minus
 
-WIDEST = 10.0
 EXAMPLES = 3
 """Rows named for each reason; the JSON names all."""
 
@@ -127,7 +126,8 @@ def _matched_power_section(comparison: Comparison) -> Iterator[str]:
 def _equal_load_section(comparison: Comparison) -> Iterator[str]:
     """Both arms at each load that both measured."""
     if comparison.same_concurrency:
-        yield f"At equal {_held_equal(comparison)}, as measured:"
+        follows = " throughput follows from the rate, so the verdict is on tok/s/user."
+        yield f"At equal {_held_equal(comparison)}, as measured:{follows if comparison.pair.question.arrivals else ''}"
         yield _same_concurrency(comparison)
 
 
@@ -246,7 +246,7 @@ def _level(comparison: Comparison, level: SameConcurrency) -> list[str]:
         number(level.off.ttft_s),
         number(level.mtp.acceptance_length),
         number(level.step_time_ratio),
-        _said(comparison.verdict_of(level.ratio)),
+        _said(comparison.verdict_at_load(level)),
     ]
 
 
@@ -329,8 +329,7 @@ def _stamped_grid(stamps: Sequence[str], head: Sequence[str], rows: Sequence[Seq
 def _with_half_width(value: float, half_width: float | None) -> str:
     if half_width is None:
         return number(value)
-    # Two launches that differ leave one degree of freedom: wider than this the digits say nothing.
-    return f"{number(value)} ± {percent(half_width) if half_width < WIDEST else f'over {percent(WIDEST)}'}"
+    return f"{number(value)} {plus_minus(half_width)}"
 
 
 def _ratio(ratio: Ratio | None) -> str:

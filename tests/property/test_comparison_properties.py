@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import mirrored
 
 from analysis.assumptions import Assumptions, assumptions, parse_prices
 from analysis.compare import Options, compare_table
 from analysis.comparison import compare
 from analysis.diff import Diff
 from analysis.pairing import find_pairs
-from analysis.ratio import Verdict
 from analysis.rows import table
 from analysis.targets import same_concurrency
 
@@ -51,11 +51,6 @@ def pair_of(sweep):
 
 def compared(pair, prices=NOTHING_ASSUMED):
     return compare(pair, Diff((), read=True), prices)
-
-
-def mirrored(verdict: Verdict) -> Verdict:
-    swapped = {Verdict.MTP_BETTER: Verdict.OFF_BETTER, Verdict.OFF_BETTER: Verdict.MTP_BETTER}
-    return swapped.get(verdict, verdict)
 
 
 @settings(max_examples=15, deadline=None)

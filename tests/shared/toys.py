@@ -1,5 +1,6 @@
 """What sweeps of tests run on: a model of no size, a machine of no speed, and an engine that has one speed."""
 
+from analysis.ratio import Verdict
 from harness.emulator.profile import Profile
 from harness.spec import Gpu, Model, Vendor
 
@@ -25,3 +26,9 @@ STEP = Profile(
     source="made up",
 )
 """A step takes 10 ms however many sequences it has: a server that answers as fast with every seat taken."""
+
+
+def mirrored(verdict: Verdict) -> Verdict:
+    """The verdict had the arms been swapped."""
+    swaps = (Verdict.MTP_BETTER, Verdict.OFF_BETTER), (Verdict.MTP_BETTER_IN_PLACES, Verdict.OFF_BETTER_IN_PLACES)
+    return dict([*swaps, *(pair[::-1] for pair in swaps)]).get(verdict, verdict)

@@ -41,6 +41,18 @@ def test_shares_read_as_per_cent():
     assert "3.4 %" == units.percent(0.034)
 
 
+def test_the_last_bits_of_a_sum_are_no_digits():
+    assert ("0 %", "under 0.001 %", "0.0010 %") == tuple(units.percent(share) for share in (0.0, 3.8e-15, 1e-5))
+
+
+def test_a_wide_interval_of_a_logarithm_is_told_by_how_far_it_reaches_each_way():
+    said = [units.plus_minus(half_width) for half_width in (0.034, 3.8e-15, 0.199, 0.25, 2.6, 9.0, 1e6)]
+
+    assert ["\N{PLUS-MINUS SIGN} 3.4 %", "\N{PLUS-MINUS SIGN} under 0.001 %", "\N{PLUS-MINUS SIGN} 20 %"] == said[:3]
+    assert ["(+25 %, -20 %)", "(+260 %, -72 %)", "(+900 %, -90 %)"] == said[3:6]
+    assert "(to over 10 times as much or as little)" == said[6]
+
+
 def test_durations_are_said_as_people_say_them():
     said = [units.duration(seconds) for seconds in (0.85, 12.34, 320, 7500)]
 

@@ -182,7 +182,8 @@ const reading = (() => {
   /** What may be said of one ratio of throughputs. */
   function verdict(pair, found) {
     if (pair.verdicts === "none") return "";
-    if (pair.verdicts === "unknown" || !found || found.lo === null) return "unknown";
+    if (pair.verdicts !== "all") return pair.verdicts;
+    if (!found || found.lo === null) return "unknown";
     if (pair.within_launch || found.interpolation === null) return "not resolved";
     const doubt = LEFT_OF_CHANGE * Math.log1p(found.interpolation);
     const low = Math.log(found.lo) - doubt,

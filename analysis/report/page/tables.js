@@ -181,7 +181,7 @@ const tables = (() => {
               "MTP / Off",
               "MTP TTFT s",
               "Off TTFT s",
-              "verdict",
+              open ? "verdict on tok/s/user" : "verdict",
             ],
             cells,
             { numeric: [0, 1, 2, 3, 4, 5, 6, 7, 8], stamps: pair.stamps },

@@ -22,8 +22,12 @@ const words = (() => {
     return grouped(value.toFixed(Math.min(100, Math.max(0, digits - 1 - exponent))));
   }
 
-  const percent = (share, digits = 2) => (share === null ? MISSING : `${number(100 * share, digits)} %`);
-  const plusMinus = (half) => (half === null ? "" : half > 10 ? "± over 1,000 %" : `± ${percent(half)}`);
+  const nearNothing = (share) => share !== 0 && Math.abs(share) < 1e-5;
+  const percent = (share, digits = 2) =>
+    share === null ? MISSING : nearNothing(share) ? "under 0.001 %" : `${number(100 * share, digits)} %`;
+  const bothWays = (half) =>
+    half > 9 ? "(to over 10 times as much or as little)" : `(+${percent(half)}, -${percent(half / (1 + half))})`;
+  const plusMinus = (half) => (half === null ? "" : half < 0.2 ? `± ${percent(half)}` : bothWays(half));
   const times = (value) => (value > 1000 ? "over 1,000" : number(value));
   const between = (lo, hi) => (lo === null || hi === null ? "" : `${times(lo)} to ${times(hi)}`);
   const unit = (name) => UNITS[name] || name;

@@ -1,14 +1,20 @@
 """One pair compared: numbers, verdicts, flags."""
 
+import csv
+import io
+import json
+import re
 from dataclasses import replace
 
 import pytest
 
 from analysis.assumptions import Assumptions
-from analysis.compare import parse_options
+from analysis.compare import Options, Report, compare_table, parse_options
 from analysis.pairing import find_pairs
 from analysis.ratio import Verdict
-from analysis.rows import table
+from analysis.report import page as page_of
+from analysis.rows import load_table, table
+from analysis.tables import render
 from analysis.targets import same_concurrency
 from harness.errors import UserError
 
@@ -17,6 +23,10 @@ LADDER = (1, 2, 4, 8, 16, 32, 64)
 
 def codes(comparison):
     return {flag.code for flag in comparison.flags}
+
+
+def data_of(text):
+    return json.loads(re.search('<script id="data" type="application/json">(.*?)</script>', text)[1])
 
 
 def interactivity(arm, concurrency):
@@ -113,6 +123,42 @@ def test_launches_on_several_nodes_say_so_where_both_arms_moved_together(synthet
     assert [] == said(comparison, "nodes-differ")
 
 
+def test_launches_that_one_arm_alone_has_elsewhere_say_so(synthetic, comparison_of):
+    days = {launch: f"2026-02-0{launch + 1}T00:00:00Z" for launch in range(3)}
+    alone = synthetic.Sweep(
+        arms=(synthetic.OFF,), name="earlier", started=days, nodes={(0, launch): "node-2" for launch in range(3)}
+    )
+    comparison = comparison_of(alone, synthetic.Sweep())
+
+    [text] = said(comparison, "nodes-differ")
+
+    assert text.startswith("Off on node-1 (3 launches), node-2 (3 launches), MTP on node-1: ")
+    assert [] == said(comparison, "several-nodes")
+    assert ["first measured 2026-02-01 (Off) and 2026-08-01 (MTP)"] == said(comparison, "far-in-time")
+
+
+def test_arms_of_two_folders_that_ran_alike_on_the_same_nodes_say_how(synthetic, comparison_of):
+    nodes = {(arm, launch): f"node-{launch}" for arm in (0, 3) for launch in range(3)}
+    arms = [
+        synthetic.Sweep(arms=(arm,), name=f"of-{arm.draft_tokens}", nodes=nodes)
+        for arm in (synthetic.OFF, synthetic.MTP)
+    ]
+    [text] = said(comparison_of(*arms), "several-nodes")
+
+    assert text.startswith("launches ran on node-0, node-1, node-2, as many of each arm on each: ")
+
+
+def test_an_arm_that_tells_no_node_is_said(synthetic, tmp_path):
+    sweep = synthetic.Sweep()
+    rows = [row | ({"node": None} if row["draft_tokens"] else {}) for row in sweep.rows()]
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+    (comparison,) = compare_table(load_table([tmp_path]), Options()).comparisons
+
+    [text] = said(comparison, "nodes-differ")
+
+    assert text.startswith("Off on node-1, MTP on nodes that are not told: ")
+
+
 def test_one_node_says_nothing_of_nodes(synthetic, comparison_of):
     assert not {"nodes-differ", "several-nodes"} & codes(comparison_of(synthetic.Sweep()))
 
@@ -145,6 +191,24 @@ def test_forced_acceptance_gives_no_verdict_where_experts_are_routed(synthetic, 
 
     assert "routing-not-representative" in codes(comparison)
     assert Verdict.UNKNOWN == comparison.verdict
+
+
+def test_a_single_place_has_no_verdict_that_the_pair_may_not_have(synthetic, report_of):
+    def said(*sweeps):
+        (comparison,) = report_of(*sweeps).comparisons
+        targets = [comparison.verdict_at(target) for target in comparison.targets]
+        page = data_of(page_of(Report((comparison,), (), (), ())))["pairs"][0]
+        lines = list(csv.DictReader(io.StringIO(render(Report((comparison,), (), (), ()), "csv"))))
+        levels = [comparison.verdict_of(level.ratio) for level in comparison.same_concurrency]
+        return {*targets, *levels, comparison.verdict, page["verdicts"], *(line["verdict"] for line in lines)} - {""}
+
+    forced = (synthetic.OFF, replace(synthetic.MTP, forced=2.4))
+    routed = synthetic.Sweep(arms=forced, model="a-model-nobody-knows", concurrencies=LADDER)
+    off = synthetic.Sweep(arms=(synthetic.OFF,), tp=4, concurrencies=LADDER)
+    mtp = synthetic.Sweep(arms=(synthetic.MTP,), concurrencies=LADDER, name="mtp")
+
+    assert {Verdict.UNKNOWN} == said(routed)
+    assert {Verdict.UNBALANCED} == said(off, mtp)
 
 
 def test_emulated_rows_are_stamped(synthetic, comparison_of):
@@ -219,6 +283,46 @@ def test_several_draft_lengths_get_a_choice(synthetic, report_of):
     ]
 
 
+@pytest.mark.parametrize(
+    "other", [{"workload": "8k1k", "isl": 8192}, {"arrivals": "poisson"}, {"demo": True}, {"emulated": True}]
+)
+def test_one_draft_length_asked_two_questions_is_no_choice(synthetic, report_of, other):
+    report = report_of(synthetic.Sweep(), synthetic.Sweep(name="other", **other))
+
+    assert 2 == len(report.comparisons)
+    assert () == report.choices
+
+
+def test_each_question_has_a_choice_of_its_own(synthetic, report_of):
+    arms = (synthetic.OFF, synthetic.Arm(draft_tokens=1, tokens_per_step=1.7), synthetic.MTP)
+
+    report = report_of(synthetic.Sweep(arms=arms), synthetic.Sweep(arms=arms, arrivals="poisson", name="open"))
+
+    assert ["concurrency", "requests/s"] == sorted(choice.loads for choice in report.choices)
+    assert [{"Off", "MTP 1", "MTP 3"}] * 8 == [
+        {arm.label for arm in best.tok_s_gpu} for choice in report.choices for best in choice.by_concurrency
+    ]
+
+
+@pytest.mark.parametrize("change", [{"demo": True}, {"model": "a-model-nobody-knows"}])
+def test_without_a_verdict_nothing_is_to_be_run(synthetic, report_of, change):
+    forced = [replace(synthetic.MTP, draft_tokens=length, forced=1.5) for length in (1, 3)]
+
+    report = report_of(synthetic.Sweep(arms=(synthetic.OFF, *forced), **change))
+
+    assert 2 == len(report.comparisons)
+    assert () == report.choices
+
+
+def test_an_arm_compared_by_force_is_no_choice(synthetic, report_of):
+    arms = (synthetic.OFF, synthetic.Arm(draft_tokens=1, tokens_per_step=1.7), synthetic.MTP)
+
+    report = report_of(synthetic.Sweep(arms=arms, differs={3: {"dtype": "fp16"}}), force=True)
+
+    assert 2 == len(report.comparisons)
+    assert () == report.choices
+
+
 def test_an_arm_without_a_partner_is_named(synthetic, report_of):
     report = report_of(synthetic.Sweep(arms=(synthetic.MTP,)))
 
@@ -235,6 +339,24 @@ def test_places_that_are_none_are_refused(at):
 def test_an_unknown_view_is_refused():
     with pytest.raises(UserError, match="matched and best-of-topologies"):
         parse_options(view="both")
+
+
+@pytest.mark.parametrize(("alone", "arm"), [("OFF", "off"), ("MTP", "mtp3")])
+def test_rows_of_a_topology_that_one_arm_alone_ran_are_named(synthetic, report_of, alone, arm):
+    narrow = synthetic.Sweep(tp=4, name="narrow", arms=(getattr(synthetic, alone),), launches=1)
+    sweeps = (narrow, synthetic.Sweep(concurrencies=LADDER))
+
+    matched, asked, best = (
+        report_of(*sweeps),
+        report_of(*sweeps, pair="*/tp8/*"),
+        report_of(*sweeps, view="best-of-topologies"),
+    )
+
+    assert ["matched"] == [comparison.pair.view for comparison in matched.comparisons]
+    assert [(True, "one arm alone ran tp4: it counts in `--view best-of-topologies`")] * 4 == [
+        (f"x4-vllm-{arm}" in left.row, left.reason) for left in matched.unusable
+    ]
+    assert () == asked.unusable == best.unusable
 
 
 def test_places_are_read():

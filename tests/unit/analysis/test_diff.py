@@ -104,6 +104,21 @@ def test_other_prompts_refuse_the_pair(synthetic, tmp_path):
     assert ("prompts: 00112233aabbccdd | ffff",) == refused.fields
 
 
+@pytest.mark.parametrize(("silent", "arms"), [([3], "MTP"), ([0], "Off"), ([0, 3], "Off and MTP")])
+def test_prompts_that_an_arm_does_not_tell_are_said_to_be_unchecked(synthetic, tmp_path, silent, arms):
+    sweep = synthetic.Sweep()
+    rows = [
+        row | ({"prompt_hash": None} if row["draft_tokens"] in silent and row["launch"] else {}) for row in sweep.rows()
+    ]
+    sweep.write(tmp_path)
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+
+    (comparison,) = compare_table(load_table([tmp_path]), Options()).comparisons
+
+    assert (f"prompts not compared: rows of {arms} don't tell theirs",) == comparison.diff.notes
+    assert "not-checked" in {flag.code for flag in comparison.flags}
+
+
 def test_settings_asked_for_differently_refuse_the_pair(synthetic, tmp_path):
     sweep = synthetic.Sweep()
     rows = [row | ({"pair_key": "another"} if row["draft_tokens"] else {}) for row in sweep.rows()]
@@ -112,6 +127,70 @@ def test_settings_asked_for_differently_refuse_the_pair(synthetic, tmp_path):
     (refused,) = compare_table(load_table([tmp_path]), Options()).refused
 
     assert "settings asked for" in refused.reason
+
+
+def of_two_topologies(synthetic, folder, change):
+    """Both arms on tp4 and on tp8; `change` gives what of a row is another than it was, by topology and arm."""
+    for tp in (4, 8):
+        sweep = synthetic.Sweep(tp=tp, name=f"tp{tp}")
+        sweep.write(folder / f"tp{tp}")
+        rows = [row | change(tp, bool(row["draft_tokens"])) for row in sweep.rows()]
+        (folder / f"tp{tp}" / "points.jsonl").write_text(sweep.lines(rows))
+    return load_table([folder])
+
+
+def test_the_best_of_topologies_does_not_pass_what_each_of_them_refuses(synthetic, tmp_path):
+    table = of_two_topologies(synthetic, tmp_path, lambda tp, mtp: {"pair_key": f"another-{tp}"} if mtp else {})
+
+    report = compare_table(table, Options())
+
+    assert () == report.comparisons
+    assert ["best", "tp4", "tp8"] == sorted(refused.key.split("/")[-2] for refused in report.refused)
+    assert all("settings asked for" in refused.reason for refused in report.refused)
+
+
+def test_settings_that_one_arm_alone_tried_on_a_topology_refuse_the_best_of_them(synthetic, tmp_path):
+    def change(tp, mtp):
+        return {"pair_key": "another"} if mtp and tp == 8 else {}
+
+    (refused,) = compare_table(
+        of_two_topologies(synthetic, tmp_path, change), Options(view="best-of-topologies")
+    ).refused
+
+    assert "settings asked for" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"differs": {3: {"dtype": "fp16"}}}, "dtype (tp4): bf16 | fp16"),
+        ({"flags": {3: ("--symm-mem",)}}, f"command line (tp4): {MISSING} | --symm-mem"),
+    ],
+)
+def test_servers_of_one_topology_that_differ_refuse_the_best_of_topologies(synthetic, report_of, change, field):
+    sweeps = synthetic.Sweep(tp=4, name="tp4", **change), synthetic.Sweep()
+
+    refused, forced = (report_of(*sweeps, view="best-of-topologies", force=force) for force in (False, True))
+
+    assert [(field,)] == [pair.fields for pair in refused.refused]
+    assert "compared-by-force" in {flag.code for flag in forced.comparisons[0].flags}
+
+
+def test_topologies_alike_in_both_arms_are_compared_and_read(synthetic, report_of):
+    (comparison,) = report_of(
+        synthetic.Sweep(tp=4, name="tp4"), synthetic.Sweep(), view="best-of-topologies"
+    ).comparisons
+
+    assert comparison.diff.read
+    assert () == comparison.diff.of("must equal")
+
+
+def test_a_topology_of_one_arm_alone_is_named_as_not_compared(synthetic, report_of):
+    alone = synthetic.Sweep(tp=4, name="tp4", arms=(synthetic.OFF,))
+
+    (comparison,) = report_of(alone, synthetic.Sweep(), view="best-of-topologies").comparisons
+
+    assert ("configuration of tp4 not compared: one arm alone ran it, or with other settings",) == comparison.diff.notes
 
 
 def test_a_missing_configuration_is_said(synthetic, tmp_path):

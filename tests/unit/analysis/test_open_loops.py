@@ -4,9 +4,15 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 
+from analysis.assumptions import parse_prices
+from analysis.compare import Options, compare_table
 from analysis.pairing import find_pairs
+from analysis.published import as_published
+from analysis.published.text import recomputed
+from analysis.report.comparisons import entries
 from analysis.rows import load_table
 from analysis.tables import render
 from harness.spec import Load
@@ -75,6 +81,49 @@ def test_tables_speak_of_rates(poisson, report_of):
     assert [0.125, 0.5, 2.0, 8.0] == [level["rate"] for level in pair["same_concurrency"]]
     assert "concurrency" not in pair["same_concurrency"][0]
     assert ["0.125", "0.5", "2", "8"] == [line["at"] for line in lines if line["table"] == "same-concurrency"][::2]
+
+
+def test_at_a_rate_the_verdict_is_of_speed_for_throughput_is_the_rate(synthetic, tmp_path):
+    sweep, noise = synthetic.Sweep(arrivals="poisson"), np.random.default_rng(0)
+    rows = [row | {"total_tok_s_gpu": 100 * row["rate"] * noise.normal(1, 0.001)} for row in sweep.rows()]
+    (tmp_path / "points.jsonl").write_text(sweep.lines(rows))
+
+    report = compare_table(load_table([tmp_path]), Options())
+    (comparison,) = report.comparisons
+    lines = csv.DictReader(io.StringIO(render(report, "csv")))
+    in_csv = [line for line in lines if line["table"] == "same-concurrency" and line["arm"] == "mtp"]
+    (in_json,) = json.loads(render(report, "json"))["pairs"]
+    (in_page,) = entries(report, parse_prices(None))
+
+    assert all(0.99 < level.ratio.value < 1.01 for level in comparison.same_concurrency)
+    expected = [level.speedup.verdict() for level in comparison.same_concurrency]
+    assert "mtp better" in expected
+    assert expected == [line["verdict"] for line in in_csv]
+    assert expected == [level["verdict"] for level in in_json["same_concurrency"]]
+    assert expected == [level["verdict"] for level in in_page["same"]]
+    assert [level["speedup"]["ratio"] for level in in_json["same_concurrency"]] == [
+        float(line["speedup"]) for line in in_csv
+    ]
+    assert "throughput follows from the rate, so the verdict is on tok/s/user." in render(report, "md")
+
+
+def test_at_a_concurrency_the_verdict_is_of_throughput(synthetic, comparison_of):
+    comparison = comparison_of(synthetic.Sweep())
+
+    assert [level.ratio.verdict() for level in comparison.same_concurrency] == [
+        comparison.verdict_at_load(level) for level in comparison.same_concurrency
+    ]
+
+
+def test_the_published_computation_leaves_open_loops_out(synthetic, poisson, table_of):
+    closed, both = table_of(synthetic.Sweep()), table_of(synthetic.Sweep(), poisson)
+    opened = len(table_of(poisson).rows)
+
+    shown, unused = recomputed(both)
+
+    assert [table.printed for table in recomputed(closed)[0]] == [table.printed for table in shown]
+    assert ["open loop"] * opened == [reason for _, reason in unused]
+    assert "open loop" in as_published(table_of(poisson))
 
 
 def test_a_row_of_an_open_loop_needs_its_rate(synthetic, tmp_path):

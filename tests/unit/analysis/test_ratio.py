@@ -3,8 +3,9 @@
 import math
 
 import pytest
+from toys import mirrored
 
-from analysis.ratio import Ratio, Verdict, ratio
+from analysis.ratio import Ratio, Verdict, ratio, verdict_of_several
 from analysis.spread import Error
 
 
@@ -57,3 +58,23 @@ def test_without_errors_there_is_a_ratio_and_no_interval():
     found = ratio(math.log(3), math.log(2), (Error(0.01, 3), None))
 
     assert (pytest.approx(1.5), None, None) == (found.value, found.lo, found.hi)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ("mtp better, mtp better", "mtp better"),
+        ("mtp better, off better, tied", "depends on the interactivity"),
+        ("mtp better, not resolved", "mtp better in places"),
+        ("mtp better, tied", "mtp better in places"),
+        ("tied, unknown, off better", "off better in places"),
+        ("tied, not resolved", "not resolved"),
+        ("not resolved, unknown", "not resolved"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_it_depends_only_where_each_arm_is_better_somewhere(found, verdict):
+    several = [Verdict(word) for word in found.split(", ")]
+
+    assert verdict == verdict_of_several(several)
+    assert mirrored(Verdict(verdict)) == verdict_of_several([mirrored(word) for word in several])
