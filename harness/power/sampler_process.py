@@ -15,7 +15,8 @@ import msgspec
 
 from harness.errors import NoMeter
 from harness.power.sampler import STDOUT, Job
-from harness.power.stream import Header, cut_stream, parse_line
+from harness.power.stream import Header, PowerSample, cut_stream, parse_line
+from harness.units import NS_PER_S
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
 SILENCE_S = 3.0
 _POLL_S = 0.05
+_END_BYTES = 256 * 1024
+"""Holds over two seconds of sixteen GPUs at 10 Hz."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +138,13 @@ class SamplerProcess:
             self._process = None
 
     async def keep(self, target: Path, start_ns: int, end_ns: int) -> None:
-        """Copy the readings between two moments of the node's own clock, the last of which has passed."""
+        """Copy the readings between two moments of the node's own clock, the last of which has passed.
+
+        A last one that is late is waited for, as long as a sampler may be silent, and copied too.
+        """
         if self._process is None:
             return
+        end_ns = await self._read_to(end_ns)
         failure = self._why_not_reading()
         await asyncio.to_thread(cut_stream, self._stream, target, start_ns, end_ns)
         if failure is not None:
@@ -147,6 +154,22 @@ class SamplerProcess:
         if self.failure is None:
             logger.warning("%s: %s: no power figures from here on", self._stream, self._place.prefixed(why))
             self.failure = self._place.prefixed(why)
+
+    async def _read_to(self, end_ns: int) -> int:
+        """Wait for the reading that was due last before a moment; the moment, or the later one when it was taken."""
+        due_ns, deadline = end_ns - int(NS_PER_S / self._job.hz), time.monotonic() + SILENCE_S
+        while (read_ns := self._first_since(due_ns)) is None:
+            if self._why_not_reading() is not None or time.monotonic() > deadline:
+                return end_ns
+            await asyncio.sleep(_POLL_S)
+        return max(end_ns, read_ns)
+
+    def _first_since(self, moment_ns: int) -> int | None:
+        """When the first reading of the last ones was taken that is not before a moment; None where there is none."""
+        with self._stream.open("rb") as lines:
+            lines.seek(max(0, self._stream.stat().st_size - _END_BYTES))
+            readings = [one.t_ns for text in lines if isinstance(one := parse_line(text), PowerSample)]
+        return next((t_ns for t_ns in readings if t_ns >= moment_ns), None)
 
     def _why_not_reading(self) -> str | None:
         """How the process ended or since when it has been silent; None where it reads."""

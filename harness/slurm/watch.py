@@ -22,8 +22,10 @@ def status_screen(folder: Path) -> str:
 def watched(folder: Path) -> Iterator[str]:
     """The status screen every few seconds, until nothing is left to be done, or nobody is left to do it."""
     while True:
+        # Asked before the screen is drawn: what is saved in between must not miss the last one.
+        more = _goes_on(folder)
         yield (CLEAR if sys.stdout.isatty() else "") + status_screen(folder)
-        if not _goes_on(folder):
+        if not more:
             return
         time.sleep(PAUSE_S)
 

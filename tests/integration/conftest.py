@@ -30,6 +30,22 @@ def wheels() -> Path:
     return _made("MTPBENCH_WHEELS", by="python scripts/engines/wheels/fetch.py")
 
 
+OVER_FAKE_GPUS = ("integration/power/", "slurm/test_power_over_nodes.py", "slurm/test_constrained_devices.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """File by file, but to one process all that runs over the fake NVML: it sees the servers of every test."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            together = any(place in nodeid for place in OVER_FAKE_GPUS)
+            return "over fake GPUs" if together else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def _made(variable: str, *, by: str) -> Path:
     place = os.environ.get(variable)
     if place:

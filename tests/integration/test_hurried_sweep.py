@@ -47,7 +47,8 @@ def test_figures_are_those_of_virtual_time(hurried, folder):
     virtual = rows_of(folder / "virtual", in_virtual_time=True)
     for key, row in hurried.items():
         for name in ("interactivity", "total_tok_s_gpu", "tpot_s"):
-            # What server and client are late by on two shared cores is five times as much here.
-            assert row[name] == pytest.approx(virtual[key][name], rel=0.15), (key, name)
+            # What server and client are late by on two shared cores is five times as much here: 0.2 ms of lateness are
+            # 15 % of a step. A clock that is not put back is five times off.
+            assert row[name] == pytest.approx(virtual[key][name], rel=0.5), (key, name)
     drafted = (3, 4)
     assert hurried[drafted]["acceptance_length"] == pytest.approx(virtual[drafted]["acceptance_length"], rel=0.05)

@@ -81,6 +81,12 @@ def servers(out: Path) -> dict[int, str]:
     return found
 
 
+def measured_now(out: Path) -> str | None:
+    """The point that the first server is measured at."""
+    (note,) = out.glob("*/attempt-1/now.json")
+    return json.loads(note.read_text()).get("point")
+
+
 @dataclass(frozen=True)
 class Tenant:
     """An engine of a sweep.
@@ -191,7 +197,8 @@ def test_a_killed_server_costs_its_point_and_a_killed_harness_nothing(tenant, tm
     try:
         until(lambda: list(out.glob("*/attempt-1/configuration.json")), "the server is ready")
         core = next(pid for pid, name in servers(out).items() if tenant.works in name)
-        time.sleep(2)  # into the first point's load
+        until(lambda: measured_now(out) == "c1-l0", "the first point is begun")
+        time.sleep(1)  # into its load
         os.kill(core, signal.SIGKILL)
         until(lambda: list(out.glob("*/c1-l0/point.json")), "the point is saved")
         until(lambda: list(out.glob("*/c2-l0/point.json")), "the next server has measured the next point")

@@ -4,17 +4,19 @@ import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from harness import launch
+from harness.engines import Endpoint
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
 from harness.launch.wrapping import Wrapping
 from harness.rundir import AttemptDir
-from harness.server import KEY_VARIABLE, serve
+from harness.server import KEY_VARIABLE, Server, serve
 from harness.server.ready import Candidate, until_ready
 from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Vendor
 from harness.whole import read_json
@@ -129,10 +131,23 @@ async def test_a_server_too_slow_to_start_is_stopped(attempt):
     assert ["argv.json", "server.log"] == list(written(attempt))
 
 
+async def ready_in_5_s(server: Server, endpoint: Endpoint) -> float:
+    """Ask a server that is up, with a limit that holds no start."""
+    candidate = Candidate(server.engine, endpoint, server.http)
+    return await until_ready(candidate, limit_s=5, died=asyncio.Event(), on_wait=lambda _: None)
+
+
 async def test_a_stranger_is_not_taken_for_the_server(attempt):
-    with pytest.raises(ServerNotReady, match=r"not ready in 15 s \(it serves .*, not toy-"):
-        async with serve(run_with("--fault", "stranger", ready_limit_s=15.0), attempt):
-            pass
+    async with serve(run_with(), attempt) as server:
+        with pytest.raises(ServerNotReady, match=r"not ready in 5 s \(it serves toy-.*, not toy-other\)"):
+            await ready_in_5_s(server, replace(server.endpoint, model="toy-other"))
+
+
+async def test_a_first_completion_that_never_ends_is_told(attempt):
+    async with serve(run_with("--fault", "hang@5"), attempt) as server:
+        await asyncio.sleep(5)
+        with pytest.raises(ServerNotReady, match=r"not ready in 5 s \(the first completion has not ended\)"):
+            await ready_in_5_s(server, server.endpoint)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +157,11 @@ async def test_a_stranger_is_not_taken_for_the_server(attempt):
         ("wrong_prompt_tokens", r"its first completion has \d+ \+ 8 tokens, asked were"),
         ("refuse", r"its first completion failed: HTTP 503"),
         ("no_usage", r"its first completion failed: HTTP 200"),
-        ("hang", r"not ready in 15 s \(the first completion has not ended\)"),
     ],
 )
 async def test_a_server_that_miscounts_is_never_ready(attempt, fault, complaint):
     with pytest.raises(ServerNotReady, match=complaint):
-        async with serve(run_with("--fault", fault, ready_limit_s=15.0), attempt):
+        async with serve(run_with("--fault", fault), attempt):
             pass
 
 

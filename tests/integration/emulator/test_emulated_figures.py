@@ -15,7 +15,7 @@ from harness.spec import EngineSpec, Mtp, Parallel, Point, Run, ServerSettings, 
 
 ISL, OSL = 48, 64
 CONCURRENCIES = (1, 8, 32)
-WITHIN = 0.01
+WITHIN, AT_MOST = 0.01, 0.05
 LONG_S = 5.0
 TOY = MODEL.model_copy(update={"eos_token_ids": (2,)})
 WORKLOAD = Workload(name="short", isl=ISL, osl=OSL)
@@ -48,14 +48,23 @@ def run_of(mtp, folder):
 async def measured(server, point, stream):
     """The point's load, and when its first full request ended.
 
-    On a machine that others use the client may be late itself, and says so: such a measurement is repeated.
+    On a machine that others use the client may be late itself, and says so: such a measurement is repeated, and the
+    one that was least late counts.
     """
+    best = None
     for _ in range(5):
         stop = After()
         seen = await load.measure(server.engine, server.endpoint, point, stream, stop)
-        if seen.health.lateness_max_s < WITHIN * LONG_S / 2:
+        if best is None or seen.health.lateness_max_s < best[0].health.lateness_max_s:
+            best = seen, stop.start_ns
+        if within(seen) == WITHIN:
             break
-    return seen, stop.start_ns
+    return best
+
+
+def within(seen):
+    """How far figures may be off: at either edge of the window the client may have been as late as it ever was."""
+    return min(AT_MOST, max(WITHIN, 2 * seen.health.lateness_max_s / LONG_S))
 
 
 def sends_during(log, seen):
@@ -95,8 +104,8 @@ async def test_throughput_and_interactivity_are_those_of_the_send_log(tmp_path, 
         score = metrics.score(point, lambda seen=seen: iter([seen.samples]), seen.counters, window)
         tok_s, user_tok_s = true_figures(sends, window)
 
-        assert pytest.approx(tok_s, rel=WITHIN) == score.estimates["output_tok_s_gpu"].value
-        assert pytest.approx(user_tok_s, rel=WITHIN) == score.estimates["interactivity"].value
+        assert pytest.approx(tok_s, rel=within(seen)) == score.estimates["output_tok_s_gpu"].value
+        assert pytest.approx(user_tok_s, rel=within(seen)) == score.estimates["interactivity"].value
         received = tokens_seen(seen.samples)
         assert received == {prompt: tokens for prompt, tokens in tokens_sent(sends).items() if prompt in received}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from statistics import median
 
 import pytest
 
@@ -58,7 +59,7 @@ async def no_metrics(emulate):
 
 
 async def die(emulate):
-    emulated = await emulate("--fault", "die=9@0.2")
+    emulated = await emulate("--fault", "die=9@1")
     seen = await emulated.complete(max_tokens=4000)
 
     assert 9 == await emulated.ended()
@@ -67,8 +68,8 @@ async def die(emulate):
 
 
 async def hang(emulate):
-    emulated = await emulate("--fault", "hang@0.2")
-    seen = await emulated.complete(max_tokens=4000, timeout_s=1.5)
+    emulated = await emulate("--fault", "hang@1")
+    seen = await emulated.complete(max_tokens=4000, timeout_s=3)
 
     assert seen.tokens
     assert "TimeoutError" == seen.broken
@@ -86,7 +87,7 @@ async def refuse(emulate):
 
 
 async def refuse_connections(emulate):
-    emulated = await emulate("--fault", "refuse_connections@0.2")
+    emulated = await emulate("--fault", "refuse_connections@1")
     seen = await emulated.complete(max_tokens=4000)
     later = await emulated.complete()
 
@@ -203,7 +204,7 @@ async def slow_down(emulate):
     seen = await emulated.complete(max_tokens=200)
     gaps = [b - a for (a, _), (b, _) in zip(seen.chunks, seen.chunks[1:], strict=False)]
 
-    assert sum(gaps[-50:]) > 2 * sum(gaps[:50])
+    assert median(gaps[-50:]) > 2 * median(gaps[:50])
 
 
 async def oscillate(emulate):

@@ -69,8 +69,15 @@ async def observe(run, folder) -> Observed:
                 )
 
         async def killed() -> BaseException | None:
+            left_to_kill = [1]
+
+            def kill(_) -> None:
+                if left_to_kill and (workers := children()):
+                    left_to_kill.clear()
+                    os.kill(workers[0], signal.SIGKILL)
+
             with contextlib.suppress(ChildProcessError):
-                return await measure(After(10**9), on_progress=lambda _: os.kill(children()[0], signal.SIGKILL))
+                return await measure(After(10**9), on_progress=kill)
             return ChildProcessError()
 
         before, stop = await server.counters(), After(40)

@@ -40,8 +40,12 @@ def test_power_of_the_sockets_that_hip_names_first_is_in_the_row(rocm, tmp_path)
     env = {name: value for name, value in os.environ.items() if not name.endswith("_VISIBLE_DEVICES")}
     env |= {"ROCM_PATH": str(rocm), "ROCM_HOME": str(rocm), "FAKE_AMD_SKEW": "0"}
     env |= {"FAKE_AMD_TRACE": f"3600:{WATTS}", "FAKE_AMD_HIP": "7,6,5,4,3,2,1,0"}
-    command = [MTPBENCH, "run", tmp_path / "amd.yaml", "-o", tmp_path / "out", "--require-power", "--only", "*-off-*"]
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+    asked = ["--require-power", "--retry-invalid", "--only", "*-off-*"]
+    for _ in range(3):  # a machine that stalls may spoil a point, which is what verdicts are for
+        command = [MTPBENCH, "run", tmp_path / "amd.yaml", "-o", tmp_path / "out", *asked]
+        ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+        if ran.returncode != 4:
+            break
     (row,) = [json.loads(line) for line in (tmp_path / "out/points.jsonl").read_text().splitlines()]
     (point,) = (tmp_path / "out").glob("*/*/point.json")
     metering = json.loads(point.read_text())["measured"]["metering"]

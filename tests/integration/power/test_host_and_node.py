@@ -66,13 +66,18 @@ async def sampled(session: Session, tmp_path, seconds: float) -> tuple[Metering,
 
 async def test_both_are_read_over_the_point_and_stand_in_the_row_with_their_scopes(plug_in, powercap, tmp_path):
     plug_in("return 2345.0")
-    log = tmp_path / "power.log"
-    others = {name: await start_beside(name, tmp_path, log, str(powercap)) for name in ("host", "node")}
-    gpus = Session(Metering(), beside=others)
-    metering, start_ns, end_ns = await sampled(gpus, tmp_path, 10.5)
-    streams = {name: read_stream(tmp_path / "point" / f"{name}.jsonl") for name in metering.beside}
-    edges = (start_ns, end_ns)
-    window = Window(start_ns=start_ns, end_ns=end_ns, blocks_ns=edges, request_time_s=1.0, cut_s=0.0)
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        folder.mkdir()
+        log = folder / "power.log"
+        others = {name: await start_beside(name, folder, log, str(powercap)) for name in ("host", "node")}
+        gpus = Session(Metering(), beside=others)
+        metering, start_ns, end_ns = await sampled(gpus, folder, 10.5)
+        streams = {name: read_stream(folder / "point" / f"{name}.jsonl") for name in metering.beside}
+        edges = (start_ns, end_ns)
+        window = Window(start_ns=start_ns, end_ns=end_ns, blocks_ns=edges, request_time_s=1.0, cut_s=0.0)
+        said = host_and_node_fields(metering.beside, streams, window)
+        if not {"power_gap", "power_sampler_died"} & set(said.values()):  # a machine that stalls for over 3 s
+            break
 
     assert {"host": None, "node": None} == metering.beside
     assert {"site_bmc": "1.2"} == streams["node"].header.versions
@@ -83,7 +88,7 @@ async def test_both_are_read_over_the_point_and_stand_in_the_row_with_their_scop
         "node_power_w": pytest.approx(2345.0),
         "node_power_scope": "node-psu-input",
         "node_power_reason": None,
-    } == host_and_node_fields(metering.beside, streams, window)
+    } == said
 
 
 async def test_without_a_plug_in_and_without_rapl_there_are_reasons(tmp_path):

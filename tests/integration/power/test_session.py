@@ -11,7 +11,7 @@ import pytest
 from harness.errors import GpuBusy, NoMeter
 from harness.power import server_gpus
 from harness.power.live import SPAN_S, live_power_w
-from harness.power.session import metered
+from harness.power.session import AFTER_S, metered
 from harness.power.stream import read_stream
 
 
@@ -31,6 +31,12 @@ def nvml(fake_nvml, monkeypatch):
             monkeypatch.setenv(f"FAKE_NVML_{name.upper()}", str(value))
 
     return more
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A sampler may be silent for long, as on a machine that stalls."""
+    monkeypatch.setattr("harness.power.sampler_process.SILENCE_S", 30.0)
 
 
 @pytest.fixture
@@ -110,10 +116,17 @@ async def test_where_processes_are_hidden_memory_tells(nvml, on_gpus, tmp_path):
     )
 
 
+async def drawn_now(session):
+    """Watts, once there are readings that new: a busy machine may hold the sampler up."""
+    async with asyncio.timeout(30):
+        while (drawn_w := live_power_w(session.stream)) is None:  # noqa: ASYNC110 - a sampler tells nobody
+            await asyncio.sleep(0.1)
+    return drawn_w
+
+
 async def test_what_is_drawn_just_now_is_read_off_the_stream(nvml, tmp_path):
     async with sampling(tmp_path) as session:
-        await asyncio.sleep(1)
-        drawn_w = live_power_w(session.stream)
+        drawn_w = await drawn_now(session)
 
     assert 800 == pytest.approx(drawn_w, rel=0.1)
     assert (None, None) == (session.stream, live_power_w(tmp_path / "nowhere.jsonl"))
@@ -127,9 +140,9 @@ async def test_what_was_drawn_a_while_ago_is_not_now(nvml, sampler_of, tmp_path)
         assert None is live_power_w(session.stream)
 
 
-async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
+async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, patient, tmp_path):
     async with sampling(tmp_path) as session:
-        await asyncio.sleep(0.5)
+        await drawn_now(session)
         start_ns = time.monotonic_ns()
         await asyncio.sleep(1)
         end_ns = time.monotonic_ns()
@@ -142,6 +155,21 @@ async def test_a_cut_holds_the_moment_and_a_little_around_it(nvml, tmp_path):
         [device.gpu for device in part.header.devices],
     )
     assert part.samples[0].t_ns < start_ns < end_ns < part.samples[-1].t_ns
+
+
+async def test_readings_that_are_late_at_the_end_are_waited_for(nvml, patient, sampler_of, tmp_path):
+    async with sampling(tmp_path) as session:
+        await drawn_now(session)
+        sampler = sampler_of(tmp_path)
+        os.kill(sampler, signal.SIGSTOP)
+        end_ns = time.monotonic_ns()
+        asyncio.get_running_loop().call_later(AFTER_S + 1, os.kill, sampler, signal.SIGCONT)
+        metering = await session.keep(tmp_path / "cut.jsonl", end_ns, end_ns)
+
+    part = read_stream(tmp_path / "cut.jsonl")
+
+    assert (None, 0) == (metering.failure, part.damaged)
+    assert part.samples[0].t_ns < end_ns < part.samples[-1].t_ns
 
 
 @pytest.mark.parametrize(("sign", "words"), [(signal.SIGKILL, "ended with -9"), (signal.SIGSTOP, "silent for")])

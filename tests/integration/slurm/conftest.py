@@ -14,7 +14,8 @@ import pytest
 
 from harness import config
 from harness.launch import processes
-from harness.rundir import SweepDir
+from harness.now import read_note
+from harness.rundir import PointDir, SweepDir
 from harness.slurm import calls
 from harness.slurm.endings import End
 from harness.slurm.files import ClusterDir, tries
@@ -53,6 +54,8 @@ answer: {{partition: all}}
 source: a test
 """
 
+
+FIGURES_OF_POWER = ("power_w_gpu", "idle_power_w_gpu", "idle_bare_power_w_gpu", "inferencex_power_w_gpu")
 
 FIGURES = "MTPBENCH_FAULT_FIGURES"
 """A file to which what each fault did is added: for the table in slurm/README.md."""
@@ -157,10 +160,15 @@ class Submittable:
         [array] = [made for made in self.submissions() if made.what == "elements"]
         return datetime.fromisoformat(calls.job_facts(f"{array.job}_0")["StartTime"]).timestamp()
 
-    def servers(self) -> tuple[int, ...]:
-        """Processes of its servers that run."""
-        folders = (str(self.files.element(element.number)) for element in self.files.elements())
+    def servers(self, *elements: int) -> tuple[int, ...]:
+        """Processes of its servers that run, of these elements or of all."""
+        folders = (str(self.files.element(of)) for of in elements or [one.number for one in self.files.elements()])
         return tuple(pid for folder in folders for pid in processes.with_variable(MARK, folder))
+
+    def measures(self) -> set[str]:
+        """Points that are being measured, by folder."""
+        notes = (read_note(attempt) for run in self.files.results.runs() for attempt in run.attempts())
+        return {note.point for note in notes if note is not None and note.point is not None and note.lasts}
 
     def put_down(self, fault: str, at_s: float, *, in_flight: bool = True) -> None:
         """Add to the figures what a fault, done at a unix time while a point was in flight or not, did to this sweep.
@@ -185,6 +193,10 @@ class Submittable:
         }
         with Path(os.environ[FIGURES]).open("a") as file:
             file.write(json.dumps(figures) + "\n")
+
+    def spoilt(self) -> list[PointDir]:
+        """Points without all figures of power: a machine that stalls for 3 s does that, and verdicts are for it."""
+        return [done for done in self.files.results.done() if None in map(done.row().get, FIGURES_OF_POWER)]
 
     def log(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self.files.path.glob("*.log")))

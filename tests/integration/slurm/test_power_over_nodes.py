@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.power.stream import read_stream
+from harness.slurm import queue
 from harness.whole import read_json
 
 from .conftest import Submittable, until
@@ -49,7 +50,7 @@ def swept(box, fake_nvml, node_clocks, tmp_path_factory):
         patch.setenv("FAKE_NVML_NODES", ",".join(f"{node}:{share}" for node, share in SHARES.items()))
         patch.setenv("LD_PRELOAD", str(node_clocks))
         patch.setenv("FAKE_CLOCK_AHEAD", f"h100-2:{AHEAD_S}")
-        free = Submittable(folder=tmp_path_factory.mktemp("free"), concurrency="[2, 3]", window_s=15, **WIDE)
+        free = Submittable(folder=tmp_path_factory.mktemp("free"), concurrency="[2, 3]", window_s=11, **WIDE)
         held = Submittable(folder=tmp_path_factory.mktemp("held"), gpu="b200", **WIDE)
         stranger = subprocess.Popen(
             ["sleep", "600"], env={**os.environ, "SLURMD_NODENAME": "b200-2", "FAKE_NVML_ON": "3"}
@@ -59,6 +60,14 @@ def swept(box, fake_nvml, node_clocks, tmp_path_factory):
             for one in (free, held):
                 one.submit(power_required=True)
             until(lambda: free.points() == 1)
+            for _ in range(2):
+                if not free.spoilt():
+                    break
+                queue.cancel(free.files.results.path)
+                for point in [point for run in free.finished().files.results.runs() for point in run.points()]:
+                    point.reset()
+                free.submit(power_required=True)
+                until(lambda: free.points() == 1)
             os.kill(on_the_second_node(SAMPLER), signal.SIGKILL)
             for one in (free, held):
                 one.finished()

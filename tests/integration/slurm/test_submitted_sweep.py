@@ -216,16 +216,17 @@ def test_a_slurm_that_does_not_answer_stops_a_submission_that_can_be_made_again(
 
 
 def test_a_second_job_for_an_element_leaves_it_to_the_first(sweep):
-    one = sweep(mtp="[off]", window_s=6)
+    one = sweep(mtp="[off]", window_s=12)
     one.submit()
     until(lambda: one.files.element(0).joinpath("owner.json").exists())
     [array] = [made for made in one.submissions() if made.what == "elements"]
     facts = calls.job_facts(f"{array.job}_0")
     program = str(Path(sys.executable).with_name("mtpbench"))
-    calls.run(
-        "sbatch", "--wait", "--partition=b200", f"--output={one.folder}/second.log", "--array=0", facts["Command"],
+    second = calls.run_once(
+        "sbatch", "--parsable", "--partition=b200", f"--output={one.folder}/second.log", "--array=0", facts["Command"],
         str(one.files.results.path), env=calls.clean_environment(MTPBENCH=program),
-    )  # fmt: skip
+    ).strip()  # fmt: skip
+    until(lambda: calls.job_facts(f"{second}_0")["JobState"] in calls.ENDED)
     one.finished()
 
     assert {"done", "duplicate"} == set(one.reasons())
