@@ -180,6 +180,12 @@ CHECKS: Mapping[str, Check] = {
             "not at all.",
         ),
         _invalid(
+            "stalled",
+            find.stalled,
+            "Requests stood still until the point's end cut them off, so no latency and no failure tells of them: the "
+            "server hung or lost them; see server.log.",
+        ),
+        _invalid(
             "acceptance_missed",
             find.acceptance_missed,
             "The acceptance length is over 1 % off the one that was forced, and not by chance: the engine did not take "

@@ -26,6 +26,8 @@ LATE_S = 0.01
 SENT_LATE_S = 0.05
 BACKLOG_SHARE = 0.01
 CLOCK_MOVED_S = 1e-4
+STALL_S = 1.0
+STALL_GAPS, STALL_FIRST_TOKENS, STALL_WAITS, STALL_LIVES = 10, 3, 2, 3
 GOLDEN_EXCESS = 1.15  # random text without a template gave 3.55 instead of 2.50: InferenceX pull request 649
 
 _ENGINE_ERRORS = frozenset({"http_status", "stream_error", "early_eof", "usage_missing", "usage_mismatch"})
@@ -63,6 +65,11 @@ class Evidence:
     def value(self, name: str) -> float | None:
         """A metric's headline value."""
         return self.score.estimates[name].value
+
+    def p99(self, name: str) -> float | None:
+        """A distribution's 99th percentile; None where it could not be had."""
+        estimate = self.score.estimates.get(name)
+        return None if estimate is None else estimate.p99
 
 
 def arm_not_active(evidence: Evidence) -> str | None:
@@ -178,6 +185,30 @@ def _client_faults(evidence: Evidence) -> Iterator[str]:
         yield f"{100 * reads.several:.1f} % of the reads held several chunks, {late}"
     if reads.clock_moved_s > CLOCK_MOVED_S:
         yield f"the time of day was set by {1e3 * reads.clock_moved_s:.3g} ms"
+
+
+def stalled(evidence: Evidence) -> str | None:
+    """Requests cut off by the point's end that had stood still for longer than this server's pauses are.
+
+    They are in no latency and fail nothing. The limits are multiples of what the requests that ended had to wait; a
+    busy machine stops for a second now and then.
+    """
+    unfinished, window = evidence.score.unfinished, evidence.window
+    if unfinished is None or isinstance(window, NoWindow):
+        return None
+    gap_s, first_s, life_s = (evidence.p99(name) for name in ("chunk_gap_s", "ttft_s", "e2e_s"))
+    pauses = (STALL_S, STALL_GAPS * (gap_s or 0.0), STALL_WAITS * unfinished.longest_wait_s)
+    limit_s = max(*pauses, STALL_FIRST_TOKENS * (window.request_time_s if first_s is None else first_s))
+    silent_s, open_s = unfinished.silent_s, unfinished.open_s
+    if (silent_s > limit_s).any():
+        number, of = int((silent_s > limit_s).sum()), len(silent_s)
+        return f"{number} of the {of} requests in flight at the end had got nothing for up to {silent_s.max():.1f} s"
+    if evidence.point.workload.length != "exact" or life_s is None:
+        return None
+    old = open_s > max(STALL_S, STALL_LIVES * life_s)
+    if not old.any():
+        return None
+    return f"{int(old.sum())} of the {len(old)} requests in flight at the end were up to {open_s.max():.1f} s old"
 
 
 def littles_law(evidence: Evidence) -> str | None:

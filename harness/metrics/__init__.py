@@ -14,6 +14,7 @@ from harness.metrics.counters import Counters
 from harness.metrics.reduce import Counts, Reduced, reduce
 from harness.metrics.scene import Scene, block_medians, missing
 from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
+from harness.metrics.unfinished import Unfinished
 from harness.power.evidence import Power
 from harness.records import EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
@@ -37,6 +38,7 @@ class Score:
         drafts: drafts that the server has counted: in the window for an MTP arm, since its start for Off or without a
             window; None when no reading has such a counter.
         counters_read: whether the server's counters were read, and count what it does: a page may be empty.
+        unfinished: requests that the end cut off; None without a window.
     """
 
     estimates: Mapping[str, Estimate]
@@ -44,6 +46,7 @@ class Score:
     counts: Counts
     drafts: float | None
     counters_read: bool
+    unfinished: Unfinished | None = None
 
 
 def score(
@@ -72,7 +75,8 @@ def score(
     if isinstance(window, NoWindow):
         return _without_window(point, batches, readings)
     edges_ns = np.asarray(window.blocks_ns, np.int64)
-    reduced = reduce(batches(), edges_ns)
+    unfinished = Unfinished(edges_ns)
+    reduced = reduce(unfinished.passing(batches()), edges_ns)
     scene = Scene(
         point=point,
         reduced=reduced,
@@ -92,6 +96,7 @@ def score(
         counts=reduced.counts,
         drafts=_drafts(scene),
         counters_read=_shows_tokens(readings),
+        unfinished=unfinished,
     )
 
 

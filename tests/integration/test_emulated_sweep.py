@@ -57,6 +57,7 @@ BAD = {
     ),
     "refuse": (OFF, ("--fault", "refuse@2"), {"failed_requests"}),
     "die": (MTP, ("--fault", "die@2.5"), {"server_died"}),
+    "hang": (OFF, ("--fault", "hang@2"), {"stalled"}),
     "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
     "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
     "easy": (NATURAL, ("--fault", "accept=2.9"), {"acceptance_high"}),

@@ -256,3 +256,45 @@ def test_windows_of_a_real_point_are_judged(scored, user, window_of, point_of):
     window = window_of(2.0, 12.0)
     assert isinstance(window, Window)
     assert ((), ("no_counters",)) == judge(point_of(), scored(user(20)), window)[:2]
+
+
+def left(request_of, at, sent_s, chunks, *, end_s=12.5, slot=1):
+    return request_of(sent_s, chunks, osl=9, error="cancelled", end_ns=at(end_s), index=900 + slot, slot=slot)
+
+
+def said_of_unfinished(scored, point_of, window_of, requests, **workload):
+    point = point_of(concurrency=2, **workload)
+    return judge(point, scored(requests, point=point), window_of(2.0, 12.0)).details.get("stalled", "")
+
+
+def test_requests_that_never_end_void_the_point(scored, user, request_of, at, point_of, window_of):
+    stuck = [left(request_of, at, 5.0, [(5.2, 1), (5.3, 1)]), left(request_of, at, 6.0, [], slot=2)]
+
+    said = said_of_unfinished(scored, point_of, window_of, [*user(12), *stuck])
+
+    assert "2 of the 2 requests in flight at the end had got nothing for up to 7.2 s" == said
+    assert CHECKS["stalled"].invalid
+
+
+def test_requests_that_the_end_cut_off_in_the_middle_are_no_stall(scored, user, request_of, at, point_of, window_of):
+    # TTFT is 0.2 s and a gap 0.1 s: 1 s without a chunk is ten gaps, and what a busy machine takes now and then.
+    cut_off = [left(request_of, at, 11.0, [(11.6, 1)]), left(request_of, at, 11.5, [], slot=2)]
+
+    assert "" == said_of_unfinished(scored, point_of, window_of, [*user(12), *cut_off])
+
+
+def test_a_server_that_pauses_at_all_times_may_pause_at_the_end(scored, user, request_of, at, point_of, window_of):
+    paused = request_of(5.0, [(5.2, 1), (7.2, 8)], index=800, slot=3)
+    waits = [left(request_of, at, 8.0, [(9.0, 1)])]
+
+    assert "" != said_of_unfinished(scored, point_of, window_of, [*user(12), *waits])
+    assert "" == said_of_unfinished(scored, point_of, window_of, [*user(12), paused, *waits])
+
+
+def test_a_request_that_trickles_on_for_ever_is_told_by_its_age(scored, user, request_of, at, point_of, window_of):
+    slow = [left(request_of, at, 5.0, [(6.0 + 0.9 * token, 1) for token in range(8)])]
+
+    said = said_of_unfinished(scored, point_of, window_of, [*user(12), *slow])
+
+    assert "1 of the 1 requests in flight at the end were up to 7.5 s old" == said
+    assert "" == said_of_unfinished(scored, point_of, window_of, [*user(12), *slow], length="natural")
