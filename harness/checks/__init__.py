@@ -186,6 +186,12 @@ CHECKS: Mapping[str, Check] = {
             "server hung or lost them; see server.log.",
         ),
         _invalid(
+            "foreign_load",
+            find.foreign_load,
+            "The server worked for others than this load while it was measured, so it gave this load less: keep "
+            "everybody else away from it.",
+        ),
+        _invalid(
             "acceptance_missed",
             find.acceptance_missed,
             "The acceptance length is over 1 % off the one that was forced, and not by chance: the engine did not take "

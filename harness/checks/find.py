@@ -26,6 +26,7 @@ LATE_S = 0.01
 SENT_LATE_S = 0.05
 BACKLOG_SHARE = 0.01
 CLOCK_MOVED_S = 1e-4
+FOREIGN_SHARE = 0.02
 STALL_S = 1.0
 STALL_GAPS, STALL_FIRST_TOKENS, STALL_WAITS, STALL_LIVES = 10, 3, 2, 3
 GOLDEN_EXCESS = 1.15  # random text without a template gave 3.55 instead of 2.50: InferenceX pull request 649
@@ -209,6 +210,21 @@ def stalled(evidence: Evidence) -> str | None:
     if not old.any():
         return None
     return f"{int(old.sum())} of the {len(old)} requests in flight at the end were up to {open_s.max():.1f} s old"
+
+
+def foreign_load(evidence: Evidence) -> str | None:
+    """More tokens than this load's were made, or more prompts read.
+
+    Requests that failed leave work that reached nobody, and one pushed out of the batch has its prompt read again.
+    """
+    others = evidence.score.others
+    if others is None or failed_requests(evidence) is not None:
+        return None
+    again = evidence.value("preempted_share")
+    kinds = {"generation_tokens": "tokens generated", **({} if again else {"prompt_tokens": "prompt tokens read"})}
+    shares = {said: share for name, said in kinds.items() if (share := others.share(name)) is not None}
+    found = [f"{100 * share:.0f} % more {said}" for said, share in shares.items() if share > FOREIGN_SHARE]
+    return f"{' and '.join(found)} than this load's" if found else None
 
 
 def littles_law(evidence: Evidence) -> str | None:

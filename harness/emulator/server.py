@@ -37,6 +37,8 @@ KEEP_ALIVE_S = 5.0
 STOP_S = 1.0
 """Time for open answers to end once the server has been told to stop."""
 
+_OF_OTHERS = ("generation_tokens", "prompt_tokens")
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger(__name__)
@@ -146,6 +148,9 @@ class Server:
         if drafts and counters.drafts is None:  # MTP that drafts nothing still has its counters
             none = {"drafts": 0.0, "draft_tokens": 0.0, "accepted_tokens": 0.0}
             counters = msgspec.structs.replace(counters, accepted_per_position=(0.0,) * drafts, **none)
+        if (others := self._faults.ever("serve_others")) is not None:
+            more = {name: (1 + others.value) * (getattr(counters, name) or 0.0) for name in _OF_OTHERS}
+            counters = msgspec.structs.replace(counters, **more)
         return web.Response(text=exposition(counters, self._name, self._created))
 
     async def _server_info(self, _request: web.Request) -> web.Response:

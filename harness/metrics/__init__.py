@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.metrics.counters import Counters
+from harness.metrics.others import Others
 from harness.metrics.reduce import Counts, Reduced, reduce
 from harness.metrics.scene import Scene, block_medians, missing
 from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
@@ -39,6 +40,7 @@ class Score:
             window; None when no reading has such a counter.
         counters_read: whether the server's counters were read, and count what it does: a page may be empty.
         unfinished: requests that the end cut off; None without a window.
+        others: the server's work beyond this load's; None without a window.
     """
 
     estimates: Mapping[str, Estimate]
@@ -47,6 +49,7 @@ class Score:
     drafts: float | None
     counters_read: bool
     unfinished: Unfinished | None = None
+    others: Others | None = None
 
 
 def score(
@@ -75,8 +78,8 @@ def score(
     if isinstance(window, NoWindow):
         return _without_window(point, batches, readings)
     edges_ns = np.asarray(window.blocks_ns, np.int64)
-    unfinished = Unfinished(edges_ns)
-    reduced = reduce(unfinished.passing(batches()), edges_ns)
+    unfinished, others = Unfinished(edges_ns), Others(readings, edges_ns)
+    reduced = reduce(others.passing(unfinished.passing(batches())), edges_ns)
     scene = Scene(
         point=point,
         reduced=reduced,
@@ -97,6 +100,7 @@ def score(
         drafts=_drafts(scene),
         counters_read=_shows_tokens(readings),
         unfinished=unfinished,
+        others=others,
     )
 
 

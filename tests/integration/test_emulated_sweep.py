@@ -58,6 +58,7 @@ BAD = {
     "refuse": (OFF, ("--fault", "refuse@2"), {"failed_requests"}),
     "die": (MTP, ("--fault", "die@2.5"), {"server_died"}),
     "hang": (OFF, ("--fault", "hang@2"), {"stalled"}),
+    "serve_others": (OFF, ("--fault", "serve_others=0.1"), {"foreign_load"}),
     "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
     "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
     "easy": (NATURAL, ("--fault", "accept=2.9"), {"acceptance_high"}),

@@ -198,6 +198,15 @@ async def lossy(emulate):
     assert len(ids[0]) == len(ids[1])
 
 
+async def serve_others(emulate):
+    emulated = await emulate("--fault", "serve_others=0.5")
+    seen = await emulated.complete(max_tokens=8)
+    counters = await emulated.counters()
+
+    assert 8 == len(seen.tokens)
+    assert 12 == counters.generation_tokens
+
+
 async def slow_down(emulate):
     emulated = await emulate("--fault", "slow_down=2")
     seen = await emulated.complete(max_tokens=200)
@@ -239,6 +248,7 @@ CASES = [
     skip_drafts,
     accept,
     lossy,
+    serve_others,
     slow_down,
     oscillate,
 ]
