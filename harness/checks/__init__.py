@@ -192,6 +192,12 @@ CHECKS: Mapping[str, Check] = {
             "everybody else away from it.",
         ),
         _invalid(
+            "prefix_cached",
+            find.prefix_cached,
+            "Prompts came from the server's prefix cache instead of being read, so prefill cost it next to nothing: "
+            "start the server without the cache.",
+        ),
+        _invalid(
             "acceptance_missed",
             find.acceptance_missed,
             "The acceptance length is over 1 % off the one that was forced, and not by chance: the engine did not take "

@@ -27,6 +27,7 @@ SENT_LATE_S = 0.05
 BACKLOG_SHARE = 0.01
 CLOCK_MOVED_S = 1e-4
 FOREIGN_SHARE = 0.02
+CACHED_SHARE = 0.01
 STALL_S = 1.0
 STALL_GAPS, STALL_FIRST_TOKENS, STALL_WAITS, STALL_LIVES = 10, 3, 2, 3
 GOLDEN_EXCESS = 1.15  # random text without a template gave 3.55 instead of 2.50: InferenceX pull request 649
@@ -225,6 +226,12 @@ def foreign_load(evidence: Evidence) -> str | None:
     shares = {said: share for name, said in kinds.items() if (share := others.share(name)) is not None}
     found = [f"{100 * share:.0f} % more {said}" for said, share in shares.items() if share > FOREIGN_SHARE]
     return f"{' and '.join(found)} than this load's" if found else None
+
+
+def prefix_cached(evidence: Evidence) -> str | None:
+    """Prompts that the server had read before: each point of a launch sends the same ones."""
+    share = evidence.score.cached_share
+    return None if share is None or share <= CACHED_SHARE else f"{100 * share:.1f} % of the prompt tokens"
 
 
 def littles_law(evidence: Evidence) -> str | None:

@@ -41,6 +41,7 @@ class Score:
         counters_read: whether the server's counters were read, and count what it does: a page may be empty.
         unfinished: requests that the end cut off; None without a window.
         others: the server's work beyond this load's; None without a window.
+        cached_share: prompt tokens that came from a prefix cache, over all that were read; None where it is not known.
     """
 
     estimates: Mapping[str, Estimate]
@@ -50,6 +51,7 @@ class Score:
     counters_read: bool
     unfinished: Unfinished | None = None
     others: Others | None = None
+    cached_share: float | None = None
 
 
 def score(
@@ -101,6 +103,7 @@ def score(
         counters_read=_shows_tokens(readings),
         unfinished=unfinished,
         others=others,
+        cached_share=_quotient(scene.counters, "prefix_cache_hits", "prompt_tokens"),
     )
 
 
@@ -133,6 +136,13 @@ def _drafts(scene: Scene) -> float | None:
         return scene.counters.latest("drafts")
     grown = scene.counters.difference("drafts")
     return None if isinstance(grown, str) else float(grown.sum())
+
+
+def _quotient(counters: Counters, name: str, over: str) -> float | None:
+    """One counter's growth in the window over another's; None where either is not known, or the latter is 0."""
+    grown = [counters.difference(each) for each in (name, over)]
+    sums = [float(values.sum()) for values in grown if not isinstance(values, str)]
+    return sums[0] / sums[1] if len(sums) == 2 and sums[1] else None
 
 
 def _blocks(reduced: Reduced, gpus: int) -> dict[str, tuple[float, ...]]:

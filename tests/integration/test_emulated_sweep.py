@@ -59,6 +59,7 @@ BAD = {
     "die": (MTP, ("--fault", "die@2.5"), {"server_died"}),
     "hang": (OFF, ("--fault", "hang@2"), {"stalled"}),
     "serve_others": (OFF, ("--fault", "serve_others=0.1"), {"foreign_load"}),
+    "cache_prompts": (OFF, ("--fault", "cache_prompts"), {"prefix_cached"}),
     "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
     "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
     "easy": (NATURAL, ("--fault", "accept=2.9"), {"acceptance_high"}),
@@ -158,3 +159,13 @@ def test_a_sweep_with_a_target_measures_beside_it_and_compares_there(tmp_path):
 
     assert [1, 2, 4] == sorted(row["concurrency"] for row in rows)
     assert {1} == {row["attempt"] for row in rows}
+
+
+def test_a_server_whose_prefix_cache_stays_full_is_left_for_a_new_one(tmp_path):
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    runs = (run_of(tmp_path, OFF, ("--fault", "cache_prompts")),)
+    sweep = sweep_of("cached", runs).model_copy(update={"concurrency": (1, USERS)})
+    rows = asyncio.run(run_sweep(sweep, tmp_path / "out"))
+
+    assert [1, 2] == [row["attempt"] for row in rows]
+    assert all("prefix_cached" in row["invalid"] for row in rows)

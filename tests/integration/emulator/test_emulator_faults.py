@@ -207,6 +207,15 @@ async def serve_others(emulate):
     assert 12 == counters.generation_tokens
 
 
+async def cache_prompts(emulate):
+    emulated = await emulate("--fault", "cache_prompts=0.5")
+    await emulated.complete()
+    counters = await emulated.counters()
+
+    assert 0 < counters.prefix_cache_hits == counters.prompt_tokens / 2
+    assert not await emulated.engine.reset_prefix_cache(emulated.http, emulated.endpoint)
+
+
 async def slow_down(emulate):
     emulated = await emulate("--fault", "slow_down=2")
     seen = await emulated.complete(max_tokens=200)
@@ -249,6 +258,7 @@ CASES = [
     accept,
     lossy,
     serve_others,
+    cache_prompts,
     slow_down,
     oscillate,
 ]

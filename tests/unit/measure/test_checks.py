@@ -50,6 +50,13 @@ def test_a_clean_point_has_no_verdict(verdict, mtp):
     assert ((), (), {}) == verdict(point=mtp, drafts=1000.0, prompt_hash="a", expected_prompt_hash="a")
 
 
+@pytest.mark.parametrize(("share", "cached"), [(None, False), (0.01, False), (0.011, True)])
+def test_prompts_that_the_server_had_read_before_void_the_point(clean, point_of, window_of, share, cached):
+    got = judge(point_of(), replace(clean, cached_share=share), window_of(2.0, 12.0))
+
+    assert (("prefix_cached",) if cached else ()) == got.invalid
+
+
 @pytest.mark.parametrize("drafts", [None, 0.0])
 def test_mtp_without_drafts_is_no_mtp(verdict, mtp, drafts):
     assert ("arm_not_active",) == verdict(point=mtp, drafts=drafts).invalid

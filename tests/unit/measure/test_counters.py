@@ -205,3 +205,14 @@ def test_where_nothing_is_said_of_accepted_drafts_what_was_delivered_counts(scor
 
     assert 100 / 40 == pytest.approx(value(scored(user(20), counters=told, point=mtp), "acceptance_length"))
     assert "not_exposed" == scored(user(20), counters=told, point=mtp).estimates["draft_share"].reason
+
+
+def test_prompts_from_a_prefix_cache_are_told_by_its_hits_in_the_window_alone(scored, user, readings, point_of):
+    prompts = {"prompt_tokens": lambda s: 100 * s}
+
+    def cached(hits):
+        return scored(user(20), counters=readings(**prompts, prefix_cache_hits=hits)).cached_share
+
+    assert 0.25 == pytest.approx(cached(lambda s: 25 * s))
+    assert 0.0 == cached(lambda s: 500.0)
+    assert None is scored(user(20), counters=readings(**prompts)).cached_share
