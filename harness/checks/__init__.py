@@ -111,6 +111,12 @@ CHECKS: Mapping[str, Check] = {
             "settings.",
         ),
         _invalid(
+            "arm_partly_active",
+            find.arm_partly_active,
+            "Over 10 % of the steps had no drafts: the row mixes MTP and Off, and its acceptance length is of a part "
+            "of it: look for a batch size or context length from which the engine stops drafting, and stay below.",
+        ),
+        _invalid(
             "arm_not_off",
             find.arm_not_off,
             "Off was asked for but the server counted drafts: remove speculation from engine.args, engine.env or the "

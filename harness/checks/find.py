@@ -19,6 +19,7 @@ ACCEPTANCE_TOLERANCE = 0.01
 QUEUED_SHARE = 0.05
 PAST_EOS_SHARE = 0.2
 DRAFT_SHARE = 0.99
+LEAST_DRAFT_SHARE = 0.9
 BUSY_SHARE = 0.8
 CAPPED_SHARE = 0.01
 SEVERAL_SHARE = 0.01
@@ -79,6 +80,14 @@ def arm_not_active(evidence: Evidence) -> str | None:
     if evidence.point.run.is_off or evidence.score.drafts or evidence.aborted == "server_died":
         return None
     return "the server has no draft counter" if evidence.score.drafts is None else "no draft was counted"
+
+
+def arm_partly_active(evidence: Evidence) -> str | None:
+    """MTP that is off for a good part of its steps; one that never drafts, or died, is said to be that."""
+    share = evidence.score.drafted_share
+    if share is None or share >= LEAST_DRAFT_SHARE or not evidence.score.drafts:
+        return None
+    return f"{100 * share:.1f} % of the steps had drafts"
 
 
 def arm_not_off(evidence: Evidence) -> str | None:
@@ -271,9 +280,10 @@ def above(name: str, limit: float) -> Callable[[Evidence], str | None]:
 
 
 def draft_share(evidence: Evidence) -> str | None:
-    """Steps without drafts."""
+    """Steps without drafts, where they are few."""
     share = evidence.value("draft_share")
-    return None if share is None or share >= DRAFT_SHARE else f"{100 * share:.1f} %"
+    few = share is not None and share < DRAFT_SHARE and arm_partly_active(evidence) is None
+    return f"{100 * share:.1f} %" if share is not None and few else None
 
 
 def foreign_process(evidence: Evidence) -> str | None:

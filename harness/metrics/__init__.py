@@ -14,6 +14,7 @@ from harness.metrics.counters import Counters
 from harness.metrics.others import Others
 from harness.metrics.reduce import Counts, Reduced, reduce
 from harness.metrics.scene import Scene, block_medians, missing
+from harness.metrics.speculation import drafted_share
 from harness.metrics.table import METRICS, POSITIONS, REASONS, Metric
 from harness.metrics.unfinished import Unfinished
 from harness.power.evidence import Power
@@ -41,7 +42,9 @@ class Score:
         counters_read: whether the server's counters were read, and count what it does: a page may be empty.
         unfinished: requests that the end cut off; None without a window.
         others: the server's work beyond this load's; None without a window.
-        cached_share: prompt tokens that came from a prefix cache, over all that were read; None where it is not known.
+        drafted_share: steps that had drafts over all decode steps; None for Off, and where nothing tells.
+        draft_length: drafts a step that had any; None likewise.
+        cached_share: prompt tokens that came from a prefix cache, over all of them; None where it is not known.
     """
 
     estimates: Mapping[str, Estimate]
@@ -51,6 +54,8 @@ class Score:
     counters_read: bool
     unfinished: Unfinished | None = None
     others: Others | None = None
+    drafted_share: float | None = None
+    draft_length: float | None = None
     cached_share: float | None = None
 
 
@@ -103,6 +108,8 @@ def score(
         counters_read=_shows_tokens(readings),
         unfinished=unfinished,
         others=others,
+        drafted_share=drafted_share(scene),
+        draft_length=None if point.run.is_off else _quotient(scene.counters, "draft_tokens", "drafts"),
         cached_share=_quotient(scene.counters, "prefix_cache_hits", "prompt_tokens"),
     )
 

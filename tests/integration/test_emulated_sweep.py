@@ -67,7 +67,8 @@ BAD = {
     "small_pool": (MTP, ("--kv-tokens", "110"), {"preempted"}),
     "small_batch": (OFF, ("--max-running-requests", "2"), {"server_queued", "config_mismatch"}),
     "early_eos": (MTP, ("--fault", "early_eos=2"), {"past_eos"}),
-    "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
+    "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"arm_partly_active"}),
+    "skip_few_drafts": (MTP, ("--fault", "skip_drafts=0.1"), {"draft_share"}),
 }
 RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady", "overloaded"}
 RAISED_BY_A_PAIR = {"accuracy_differs"}  # test_answers

@@ -62,6 +62,17 @@ def test_mtp_without_drafts_is_no_mtp(verdict, mtp, drafts):
     assert ("arm_not_active",) == verdict(point=mtp, drafts=drafts).invalid
 
 
+@pytest.mark.parametrize(
+    ("share", "codes"),
+    [(0.05, (("arm_partly_active",), ())), (0.89, (("arm_partly_active",), ())), (0.9, ((), ("draft_share",)))],
+)
+def test_mtp_that_is_off_for_part_of_its_steps_is_no_mtp(clean, mtp, window_of, share, codes):
+    estimates = dict(clean.estimates) | {"draft_share": Estimate(value=share)}
+    score = replace(clean, estimates=estimates, drafts=9.0, drafted_share=share)
+
+    assert codes == judge(mtp, score, window_of(2.0, 12.0))[:2]
+
+
 def test_off_with_drafts_is_not_off(verdict):
     assert ("arm_not_off",) == verdict(drafts=12.0).invalid
     assert () == verdict(drafts=0.0).invalid

@@ -216,3 +216,21 @@ def test_prompts_from_a_prefix_cache_are_told_by_its_hits_in_the_window_alone(sc
     assert 0.25 == pytest.approx(cached(lambda s: 25 * s))
     assert 0.0 == cached(lambda s: 500.0)
     assert None is scored(user(20), counters=readings(**prompts)).cached_share
+
+
+def test_steps_without_drafts_are_told_by_the_requests_where_no_counter_tells(scored, user, readings, mtp, point_of):
+    def share(requests, **more):
+        return scored(requests, point=mtp, counters=readings(accepted_tokens=lambda _: None), **more).drafted_share
+
+    # 9 tokens: one of the prompt, then 4 steps that had drafts gave 6 with 2 accepted, and 2 steps had none.
+    assert 4 / 6 == pytest.approx(share(user(20, drafts=4, accepted_drafts=2)))
+    # The last step accepts beyond the end.
+    assert 1.0 == share(user(20, drafts=4, accepted_drafts=6))
+    assert None is share(user(20))
+    assert None is scored(user(20), counters=readings(), point=point_of()).drafted_share
+
+
+def test_the_share_of_the_counters_goes_before_what_requests_tell(scored, user, readings, mtp):
+    score = scored(user(20, drafts=4, accepted_drafts=2), counters=readings(), point=mtp)
+
+    assert score.estimates["draft_share"].value == score.drafted_share == pytest.approx(1.0)
