@@ -19,6 +19,7 @@ ACCEPTANCE_TOLERANCE = 0.01
 QUEUED_SHARE = 0.05
 PAST_EOS_SHARE = 0.2
 DRAFT_SHARE = 0.99
+DRAFT_TOLERANCE = 0.02
 LEAST_DRAFT_SHARE = 0.9
 BUSY_SHARE = 0.8
 CAPPED_SHARE = 0.01
@@ -105,7 +106,21 @@ def no_counters(evidence: Evidence) -> str | None:
 def config_mismatch(evidence: Evidence) -> str | None:
     """What the server says of itself against what was asked."""
     mismatches = evidence.configuration.mismatches if evidence.configuration else ()
-    return "; ".join(mismatches) or None
+    return "; ".join((*mismatches, *_other_drafts(evidence))) or None
+
+
+def _other_drafts(evidence: Evidence) -> Iterator[str]:
+    """Drafts of another length than asked, by the counters: an attached server may not say how it is set.
+
+    Never more; fewer near the longest context, so the mean is rounded, and where overrides let the engine choose.
+    """
+    mtp, length = evidence.point.run.mtp, evidence.score.draft_length
+    if length is None:
+        return
+    longer = length > (1 + DRAFT_TOLERANCE) * mtp.draft_tokens
+    shorter = length < mtp.draft_tokens - 0.5 and not mtp.overrides
+    if longer or shorter:
+        yield f"draft tokens: asked {mtp.draft_tokens}, the server drafts {length:.2f} a step"
 
 
 def prompts_differ(evidence: Evidence) -> str | None:

@@ -93,6 +93,32 @@ def test_a_server_that_runs_otherwise_than_asked_is_a_mismatch(verdict):
     assert () == verdict(configuration=reported()).invalid
 
 
+@pytest.mark.parametrize(
+    ("length", "overrides", "said"),
+    [
+        (3.0, {}, ""),
+        (2.6, {}, ""),  # near the longest context an engine drafts fewer
+        (3.07, {}, "draft tokens: asked 3, the server drafts 3.07 a step"),
+        (2.0, {}, "draft tokens: asked 3, the server drafts 2.00 a step"),
+        (2.0, {"num_speculative_tokens_per_batch_size": "[[1, 4, 3]]"}, ""),
+        (
+            5.0,
+            {"num_speculative_tokens_per_batch_size": "[[1, 4, 3]]"},
+            "draft tokens: asked 3, the server drafts 5.00",
+        ),
+    ],
+)
+def test_drafts_of_another_length_are_a_mismatch_where_nothing_else_tells(
+    clean, mtp, window_of, length, overrides, said
+):
+    run = mtp.run.model_copy(update={"mtp": mtp.run.mtp.model_copy(update={"overrides": overrides})})
+    point = mtp.model_copy(update={"run": run})
+    got = judge(point, replace(clean, drafts=9.0, draft_length=length), window_of(2.0, 12.0))
+
+    assert (("config_mismatch",) if said else ()) == got.invalid
+    assert got.details.get("config_mismatch", "").startswith(said)
+
+
 def test_other_prompts_than_the_sweeps_are_refused(verdict):
     assert ("prompts_differ",) == verdict(prompt_hash="a", expected_prompt_hash="b").invalid
     assert () == verdict(prompt_hash="a", expected_prompt_hash=None).invalid

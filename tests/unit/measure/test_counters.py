@@ -49,6 +49,7 @@ def test_acceptance_length_is_one_more_than_accepted_over_drafts(scored, user, r
     assert 0.5 == value(score, "acceptance_position_1")
     assert 0.3 == value(score, "acceptance_position_2")
     assert 100 == pytest.approx(score.drafts)
+    assert 3 == pytest.approx(score.draft_length)
 
 
 def test_a_row_has_as_many_positions_as_drafts(scored, user, readings, point_of):
