@@ -218,8 +218,9 @@ CHECKS: Mapping[str, Check] = {
         _warning(
             "accuracy_unknown",
             find.accuracy_unknown,
-            "The task that accuracy asks for could not be put to the server: nothing shows that its answers are right; "
-            "see accuracy.json of the attempts; where there is none, delete a point of the first launch and run again.",
+            "The task that accuracy asks for, or the ten questions that both arms are asked, could not be put to the "
+            "server: nothing shows that its answers are right; see accuracy.json and answers.jsonl of the attempts; "
+            "where they are missing, delete a point of the first launch (for the questions, of Off's) and run again.",
         ),
         _warning(
             "acceptance_high",

@@ -50,7 +50,7 @@ class Evidence:
         power: what the GPUs drew; None where nothing was to measure it.
         answers_differ: how far MTP's answers are from Off's, where they are further than chance explains, or a task's
             score, where it lies below its floor.
-        answers_unknown: why a task has no score.
+        answers_unknown: why a task has no score, or MTP's answers can't be set beside Off's.
     """
 
     point: Point
@@ -318,7 +318,7 @@ def accuracy_differs(evidence: Evidence) -> str | None:
 
 
 def accuracy_unknown(evidence: Evidence) -> str | None:
-    """A task was asked for, and there is no score."""
+    """A task was asked for, or the questions, and nothing came of it."""
     return evidence.answers_unknown
 
 
