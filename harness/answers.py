@@ -44,6 +44,9 @@ PATIENCE_S = 300.0
 MARGIN = 0.05
 """Agreement that may be lost beyond what two Off servers lose."""
 
+FEWEST_OFF = 2
+"""Times that Off has to answer, for its own noise to be known."""
+
 GREEDY = Workload(name="questions", isl=1, osl=ANSWER_TOKENS, sampling=Sampling())
 
 
@@ -107,8 +110,9 @@ async def ask(server: Server, attempt: AttemptDir, when: str, sweep: Sweep) -> N
             answers = await asyncio.gather(*(_answer(server, question) for question in QUESTIONS))
     except (aiohttp.ClientError, TimeoutError, ValueError) as e:
         logger.warning("%s: its answers could not be had %s its load: %s", server.run.key, when, e)
-        return
-    given = [*read(attempt), Answers(when=when, answers=tuple(answers))]
+        given = read(attempt)  # a file without answers says that it was asked
+    else:
+        given = [*read(attempt), Answers(when=when, answers=tuple(answers))]
     with atomic(attempt.answers) as partial_file:
         write_jsonl(partial_file, given)
 
@@ -126,9 +130,21 @@ def agreement_of(results: SweepDir, run: Run, attempt: AttemptDir) -> Agreement 
     return agreement(read(attempt), _all_answers(results.run(run.baseline.key)))
 
 
+def lacking(results: SweepDir, run: Run, attempt: AttemptDir) -> str | None:
+    """What was not answered, so that an MTP start can't be set beside Off; None for Off, and where no start was asked.
+
+    Servers in virtual time are not asked, nor were those of a harness that had no questions yet.
+    """
+    asked = any(start.answers.exists() for key in (run.key, run.baseline.key) for start in results.run(key).attempts())
+    if run.is_off or not asked or agreement_of(results, run, attempt) is not None:
+        return None
+    mtp, off = len(read(attempt)), len(_all_answers(results.run(run.baseline.key)))
+    return f"the ten questions: {mtp} x answered by this start of MTP, 1 needed; {off} x by Off, {FEWEST_OFF} needed"
+
+
 def agreement(mtp: Sequence[Answers], off: Sequence[Answers]) -> Agreement | None:
     """Of answers of both arms; None without MTP's, or with fewer than two of Off's to know its own noise by."""
-    if not mtp or len(off) < 2:
+    if not mtp or len(off) < FEWEST_OFF:
         return None
     own = np.mean([shared(one, other) for one, other in combinations(off, 2)], axis=0)
     with_off = np.mean([shared(one, other) for one, other in product(mtp, off)], axis=0)

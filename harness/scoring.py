@@ -142,7 +142,7 @@ def _evidence(raw: _RawPoint, window: Window | NoWindow) -> checks.Evidence:
         health=facts.health,
         power=power,
         answers_differ=_answers_differ(results, point, raw.attempt),
-        answers_unknown=_answers_unknown(sweep, results, point),
+        answers_unknown=_answers_unknown(sweep, results, point, raw.attempt),
     )
 
 
@@ -242,7 +242,7 @@ def _is_stale(sweep: Sweep, results: SweepDir, point: Point) -> bool:
     details = read_json(files.point).get("details")
     return not isinstance(details, dict) or (details.get("accuracy_differs"), details.get("accuracy_unknown")) != (
         _answers_differ(results, point, attempt),
-        _answers_unknown(sweep, results, point),
+        _answers_unknown(sweep, results, point, attempt),
     )
 
 
@@ -256,7 +256,21 @@ def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str
     return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"
 
 
-def _answers_unknown(sweep: Sweep, results: SweepDir, point: Point) -> str | None:
+def _answers_unknown(sweep: Sweep, results: SweepDir, point: Point, attempt: AttemptDir) -> str | None:
+    """Why nothing tells whether its answers are right; None as well while it may still be told."""
+    reasons = (_task_unknown(sweep, results, point), _agreement_unknown(sweep, results, point.run, attempt))
+    return "; ".join(filter(None, reasons)) or None
+
+
+def _agreement_unknown(sweep: Sweep, results: SweepDir, run: Run, attempt: AttemptDir) -> str | None:
+    """Why MTP can't be set beside Off, once Off's points are done: a harness that was killed asks no second time."""
+    measured = {each.key for each in sweep.all_runs()}
+    if run.mtp.forced_acceptance_length is not None or run.baseline.key not in measured:
+        return None
+    return answers.lacking(results, run, attempt) if _is_done(sweep, results, run.baseline) else None
+
+
+def _task_unknown(sweep: Sweep, results: SweepDir, point: Point) -> str | None:
     """Why a task that was asked for has no score; None as well while one may still come."""
     asked = evaluation.asked_of(sweep, point.run)
     if asked is None:

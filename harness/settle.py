@@ -9,13 +9,17 @@ LIMIT_S = 60.0
 LOOK_S = 0.2
 
 
-async def settle(server: Server) -> None:
+async def settle(server: Server, *, used: bool = False) -> None:
     """Wait until the server has let go of the last point's requests: they would run beside the next one's.
 
     A prefix cache that is on is emptied, so that every point starts alike.
 
+    Args:
+        server: as it was started.
+        used: whether a point was measured on it and another is to come, whose prompts are the same.
+
     Raises:
-        ServerDied: it does not let go of them: no point can be measured on it any more.
+        ServerDied: it does not let go of them, or of their prompts: no point can be measured on it any more.
     """
     deadline = asyncio.get_running_loop().time() + LIMIT_S
     while not server.died.is_set():
@@ -28,4 +32,8 @@ async def settle(server: Server) -> None:
                 f"{LIMIT_S:.0f} s after the last point ended; a new server is started for what is left"
             )
         await asyncio.sleep(LOOK_S)
-    await server.reset_prefix_cache()
+    if not await server.reset_prefix_cache() and used and (hits := (await server.counters()).prefix_cache_hits):
+        raise ServerDied(
+            f"{server.endpoint.base_url}: its prefix cache, which has served {hits:.0f} prompt tokens, can't be "
+            "emptied; a new server is started for what is left"
+        )

@@ -231,7 +231,7 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
             while point := work.next_of(run, launch):
                 if work.around:
                     await work.around.may_start(point)
-                await settle(server)
+                await settle(server, used=bool(measured))
                 leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
                 work.progress.begins(point, status.time_left(status.read(work.results.path)))
                 aborted = await _measure_point(work, server, attempt.number, stream, point, power)

@@ -79,6 +79,12 @@ CHECKS: Mapping[str, Check] = {
             "settings.",
         ),
         _invalid(
+            "arm_partly_active",
+            findings.arm_partly_active,
+            "Over 10 % of the steps had no drafts: the row mixes MTP and Off, and its acceptance length is of a part "
+            "of it: look for a batch size or context length from which the engine stops drafting, and stay below.",
+        ),
+        _invalid(
             "arm_not_off",
             findings.arm_not_off,
             "Off was asked for but the server counted drafts: remove speculation from engine.args, engine.env or the "
@@ -148,6 +154,24 @@ CHECKS: Mapping[str, Check] = {
             "not at all.",
         ),
         _invalid(
+            "stalled",
+            findings.stalled,
+            "Requests stood still until the point's end cut them off, so no latency and no failure tells of them: the "
+            "server hung or lost them; see server.log.",
+        ),
+        _invalid(
+            "foreign_load",
+            findings.foreign_load,
+            "The server worked for others than this load while it was measured, so it gave this load less: keep "
+            "everybody else away from it.",
+        ),
+        _invalid(
+            "prefix_cached",
+            findings.prefix_cached,
+            "Prompts came from the server's prefix cache instead of being read, so prefill cost it next to nothing: "
+            "start the server without the cache.",
+        ),
+        _invalid(
             "acceptance_missed",
             findings.acceptance_missed,
             "The acceptance length is over 1 % off the one that was forced, and not by chance: the engine did not take "
@@ -162,8 +186,9 @@ CHECKS: Mapping[str, Check] = {
         _warning(
             "accuracy_unknown",
             findings.accuracy_unknown,
-            "The task that accuracy asks for could not be put to the server: nothing shows that its answers are right; "
-            "see accuracy.json of the attempts; where there is none, delete a point of the first launch and run again.",
+            "The task that accuracy asks for, or the ten questions that both arms are asked, could not be put to the "
+            "server: nothing shows that its answers are right; see accuracy.json and answers.jsonl of the attempts; "
+            "where they are missing, delete a point of the first launch (for the questions, of Off's) and run again.",
         ),
         _warning(
             "acceptance_high",

@@ -19,6 +19,8 @@ ACCEPTANCE_TOLERANCE = 0.01
 QUEUED_SHARE = 0.05
 PAST_EOS_SHARE = 0.2
 DRAFT_SHARE = 0.99
+DRAFT_TOLERANCE = 0.02
+LEAST_DRAFT_SHARE = 0.9
 BUSY_SHARE = 0.8
 CAPPED_SHARE = 0.01
 SEVERAL_SHARE = 0.01
@@ -26,6 +28,10 @@ LATE_S = 0.01
 SENT_LATE_S = 0.05
 BACKLOG_SHARE = 0.01
 CLOCK_MOVED_S = 1e-4
+FOREIGN_SHARE = 0.02
+CACHED_SHARE = 0.01
+STALL_S = 1.0
+STALL_GAPS, STALL_FIRST_TOKENS, STALL_WAITS, STALL_LIVES = 10, 3, 2, 3
 GOLDEN_EXCESS = 1.15  # random text without a template gave 3.55 instead of 2.50: InferenceX pull request 649
 
 _ENGINE_ERRORS = frozenset({"http_status", "stream_error", "early_eof", "usage_missing", "usage_mismatch"})
@@ -44,7 +50,7 @@ class Evidence:
         power: what the GPUs drew; None where nothing was to measure it.
         answers_differ: how far MTP's answers are from Off's, where they are further than chance explains, or a task's
             score, where it lies below its floor.
-        answers_unknown: why a task has no score.
+        answers_unknown: why a task has no score, or MTP's answers can't be set beside Off's.
     """
 
     point: Point
@@ -64,12 +70,25 @@ class Evidence:
         """A metric's headline value."""
         return self.score.estimates[name].value
 
+    def p99(self, name: str) -> float | None:
+        """A distribution's 99th percentile; None where it could not be had."""
+        estimate = self.score.estimates.get(name)
+        return None if estimate is None else estimate.p99
+
 
 def arm_not_active(evidence: Evidence) -> str | None:
     """MTP without drafts, or without a counter that could show them; a server that died had no time to draft."""
     if evidence.point.run.is_off or evidence.score.drafts or evidence.aborted == "server_died":
         return None
     return "the server has no draft counter" if evidence.score.drafts is None else "no draft was counted"
+
+
+def arm_partly_active(evidence: Evidence) -> str | None:
+    """MTP that is off for a good part of its steps; one that never drafts, or died, is said to be that."""
+    share = evidence.score.drafted_share
+    if share is None or share >= LEAST_DRAFT_SHARE or not evidence.score.drafts:
+        return None
+    return f"{100 * share:.1f} % of the steps had drafts"
 
 
 def arm_not_off(evidence: Evidence) -> str | None:
@@ -87,7 +106,21 @@ def no_counters(evidence: Evidence) -> str | None:
 def config_mismatch(evidence: Evidence) -> str | None:
     """What the server says of itself against what was asked."""
     mismatches = evidence.configuration.mismatches if evidence.configuration else ()
-    return "; ".join(mismatches) or None
+    return "; ".join((*mismatches, *_other_drafts(evidence))) or None
+
+
+def _other_drafts(evidence: Evidence) -> Iterator[str]:
+    """Drafts of another length than asked, by the counters: an attached server may not say how it is set.
+
+    Never more; fewer near the longest context, so the mean is rounded, and where overrides let the engine choose.
+    """
+    mtp, length = evidence.point.run.mtp, evidence.score.draft_length
+    if length is None:
+        return
+    longer = length > (1 + DRAFT_TOLERANCE) * mtp.draft_tokens
+    shorter = length < mtp.draft_tokens - 0.5 and not mtp.overrides
+    if longer or shorter:
+        yield f"draft tokens: asked {mtp.draft_tokens}, the server drafts {length:.2f} a step"
 
 
 def prompts_differ(evidence: Evidence) -> str | None:
@@ -180,6 +213,51 @@ def _client_faults(evidence: Evidence) -> Iterator[str]:
         yield f"the time of day was set by {1e3 * reads.clock_moved_s:.3g} ms"
 
 
+def stalled(evidence: Evidence) -> str | None:
+    """Requests cut off by the point's end that had stood still for longer than this server's pauses are.
+
+    They are in no latency and fail nothing. The limits are multiples of what the requests that ended had to wait; a
+    busy machine stops for a second now and then.
+    """
+    unfinished, window = evidence.score.unfinished, evidence.window
+    if unfinished is None or isinstance(window, NoWindow):
+        return None
+    gap_s, first_s, life_s = (evidence.p99(name) for name in ("chunk_gap_s", "ttft_s", "e2e_s"))
+    pauses = (STALL_S, STALL_GAPS * (gap_s or 0.0), STALL_WAITS * unfinished.longest_wait_s)
+    limit_s = max(*pauses, STALL_FIRST_TOKENS * (window.request_time_s if first_s is None else first_s))
+    silent_s, open_s = unfinished.silent_s, unfinished.open_s
+    if (silent_s > limit_s).any():
+        number, of = int((silent_s > limit_s).sum()), len(silent_s)
+        return f"{number} of the {of} requests in flight at the end had got nothing for up to {silent_s.max():.1f} s"
+    if evidence.point.workload.length != "exact" or life_s is None:
+        return None
+    old = open_s > max(STALL_S, STALL_LIVES * life_s)
+    if not old.any():
+        return None
+    return f"{int(old.sum())} of the {len(old)} requests in flight at the end were up to {open_s.max():.1f} s old"
+
+
+def foreign_load(evidence: Evidence) -> str | None:
+    """More tokens than this load's were made, or more prompts read.
+
+    Requests that failed leave work that reached nobody, and one pushed out of the batch has its prompt read again.
+    """
+    others = evidence.score.others
+    if others is None or failed_requests(evidence) is not None:
+        return None
+    again = evidence.value("preempted_share")
+    kinds = {"generation_tokens": "tokens generated", **({} if again else {"prompt_tokens": "prompt tokens read"})}
+    shares = {said: share for name, said in kinds.items() if (share := others.share(name)) is not None}
+    found = [f"{100 * share:.0f} % more {said}" for said, share in shares.items() if share > FOREIGN_SHARE]
+    return f"{' and '.join(found)} than this load's" if found else None
+
+
+def prefix_cached(evidence: Evidence) -> str | None:
+    """Prompts that the server had read before: each point of a launch sends the same ones."""
+    share = evidence.score.cached_share
+    return None if share is None or share <= CACHED_SHARE else f"{100 * share:.1f} % of the prompt tokens"
+
+
 def littles_law(evidence: Evidence) -> str | None:
     """Rate, latency and concurrency against one another."""
     ratio = evidence.value("littles_law_ratio")
@@ -217,9 +295,10 @@ def share_above(name: str, limit: float) -> Callable[[Evidence], str | None]:
 
 
 def draft_share(evidence: Evidence) -> str | None:
-    """Steps without drafts."""
+    """Steps without drafts, where they are few."""
     share = evidence.value("draft_share")
-    return None if share is None or share >= DRAFT_SHARE else f"{100 * share:.1f} %"
+    few = share is not None and share < DRAFT_SHARE and arm_partly_active(evidence) is None
+    return f"{100 * share:.1f} %" if share is not None and few else None
 
 
 def foreign_process(evidence: Evidence) -> str | None:
@@ -239,7 +318,7 @@ def accuracy_differs(evidence: Evidence) -> str | None:
 
 
 def accuracy_unknown(evidence: Evidence) -> str | None:
-    """A task was asked for, and there is no score."""
+    """A task was asked for, or the questions, and nothing came of it."""
     return evidence.answers_unknown
 
 

@@ -37,6 +37,8 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "skip_drafts": (0.3, "an MTP server drafts nothing in VALUE of its steps"),
     "accept": (1.2, "drafts are accepted as if VALUE tokens a step had been asked for"),
     "lossy": (0.5, "VALUE of an MTP server's answers go another way after a quarter of their length"),
+    "serve_others": (0.3, "the counters hold VALUE more tokens than were sent, as if others were served too"),
+    "cache_prompts": (0.95, "VALUE of the prompt tokens count as hits in a prefix cache that can't be emptied"),
     "slow_down": (0.02, "steps take VALUE of their time longer with every second"),
     "oscillate": (0.5, "step times swing by VALUE of themselves, over 20 seconds"),
 }

@@ -37,6 +37,8 @@ KEEP_ALIVE_S = 5.0
 STOP_S = 1.0
 """Time for open answers to end once the server has been told to stop."""
 
+_OF_OTHERS = ("generation_tokens", "prompt_tokens")
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger(__name__)
@@ -111,7 +113,7 @@ class Server:
                 web.get("/metrics", self._metrics),
                 web.get("/server_info", self._server_info),
                 web.post("/tokenize", self._tokenize),
-                web.post("/reset_prefix_cache", self._good),
+                web.post("/reset_prefix_cache", self._reset_prefix_cache),
                 web.post("/v1/completions", self._complete),
                 web.post("/v1/chat/completions", self._complete),
             ]
@@ -146,7 +148,16 @@ class Server:
         if drafts and counters.drafts is None:  # MTP that drafts nothing still has its counters
             none = {"drafts": 0.0, "draft_tokens": 0.0, "accepted_tokens": 0.0}
             counters = msgspec.structs.replace(counters, accepted_per_position=(0.0,) * drafts, **none)
+        if (cached := self._faults.configured("cache_prompts")) is not None:
+            hits = cached.value * (counters.prompt_tokens or 0.0)
+            counters = msgspec.structs.replace(counters, prefix_cache_hits=hits)
+        if (others := self._faults.configured("serve_others")) is not None:
+            more = {name: (1 + others.value) * (getattr(counters, name) or 0.0) for name in _OF_OTHERS}
+            counters = msgspec.structs.replace(counters, **more)
         return web.Response(text=exposition(counters, self._name, self._created))
+
+    async def _reset_prefix_cache(self, _request: web.Request) -> web.Response:
+        return web.Response(status=200 if self._faults.configured("cache_prompts") is None else 404)
 
     async def _server_info(self, _request: web.Request) -> web.Response:
         return web.json_response(self._described())

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.metrics.counters import Counters
+from harness.metrics.others import Others
 from harness.metrics.point_data import PointData, block_medians, missing
 from harness.metrics.reduce import Counts, Reduced, reduce
+from harness.metrics.speculation import drafted_share
 from harness.metrics.table import INTERACTIVITY, METRICS, POSITIONS, REASONS, THROUGHPUT, Metric
+from harness.metrics.unfinished import Unfinished
 from harness.power.point_power import PointPower
 from harness.records import EngineCounters, Estimate, NoWindow, SampleBatches, Window
 from harness.spec import Point, Prices
@@ -47,6 +50,11 @@ class Score:
         drafts: drafts that the server has counted: in the window for an MTP arm, since its start for Off or without a
             window; None when no reading has such a counter.
         counters_read: whether the server's counters were read, and count what it does: a page may be empty.
+        unfinished: requests that the end cut off; None without a window.
+        others: the server's work beyond this load's; None without a window.
+        drafted_share: steps that had drafts over all decode steps; None for Off, and where nothing tells.
+        draft_length: drafts a step that had any; None likewise.
+        cached_share: prompt tokens that came from a prefix cache, over all of them; None where it is not known.
     """
 
     estimates: Mapping[str, Estimate]
@@ -54,6 +62,11 @@ class Score:
     counts: Counts
     drafts: float | None
     counters_read: bool
+    unfinished: Unfinished | None = None
+    others: Others | None = None
+    drafted_share: float | None = None
+    draft_length: float | None = None
+    cached_share: float | None = None
 
 
 def score(
@@ -82,7 +95,8 @@ def score(
     if isinstance(window, NoWindow):
         return _without_window(point, batches, readings)
     edges_ns = np.asarray(window.blocks_ns, np.int64)
-    reduced = reduce(batches(), edges_ns)
+    unfinished, others = Unfinished(edges_ns), Others(readings, edges_ns)
+    reduced = reduce(others.passing(unfinished.passing(batches())), edges_ns)
     data = PointData(
         point=point,
         reduced=reduced,
@@ -102,6 +116,11 @@ def score(
         counts=reduced.counts,
         drafts=_drafts(data),
         counters_read=_shows_tokens(readings),
+        unfinished=unfinished,
+        others=others,
+        drafted_share=drafted_share(data),
+        draft_length=None if point.run.is_off else _quotient(data.counters, "draft_tokens", "drafts"),
+        cached_share=_quotient(data.counters, "prefix_cache_hits", "prompt_tokens"),
     )
 
 
@@ -134,6 +153,13 @@ def _drafts(data: PointData) -> float | None:
         return data.counters.latest("drafts")
     grown = data.counters.difference("drafts")
     return None if isinstance(grown, str) else float(grown.sum())
+
+
+def _quotient(counters: Counters, name: str, over: str) -> float | None:
+    """One counter's growth in the window over another's; None where either is not known, or the latter is 0."""
+    grown = [counters.difference(each) for each in (name, over)]
+    sums = [float(values.sum()) for values in grown if not isinstance(values, str)]
+    return sums[0] / sums[1] if len(sums) == 2 and sums[1] else None
 
 
 def _blocks(reduced: Reduced, gpus: int) -> dict[str, tuple[float, ...]]:

@@ -79,6 +79,21 @@ def draft_share(data: PointData) -> Estimate:
     return Estimate(value=drafts / steps) if steps > 0 else missing("nothing_counted")
 
 
+def drafted_share(data: PointData) -> float | None:
+    """The same for a check; where no counter tells, by the requests that say how they were drafted.
+
+    None for Off, and where nothing tells.
+    """
+    counted = draft_share(data)
+    cohort = data.reduced.cohort
+    told = np.isfinite(cohort.drafts) & np.isfinite(cohort.accepted_drafts)
+    if counted.reason != "not_exposed" or not told.any():
+        return counted.value
+    drafts, accepted = float(cohort.drafts[told].sum()), float(cohort.accepted_drafts[told].sum())
+    steps = max(float((cohort.tokens[told] - 1).sum()) - accepted, drafts)
+    return drafts / steps if steps > 0 else None
+
+
 def tokens_per_chunk(data: PointData) -> Estimate:
     """Tokens over chunks, of the chunks after each request's first."""
     cohort = data.reduced.cohort

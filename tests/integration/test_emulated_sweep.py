@@ -58,6 +58,9 @@ BAD = {
     ),
     "refuse": (OFF, ("--fault", "refuse@2"), {"failed_requests"}),
     "die": (MTP, ("--fault", "die@8"), {"server_died"}),
+    "hang": (OFF, ("--fault", "hang@2"), {"stalled"}),
+    "serve_others": (OFF, ("--fault", "serve_others=0.1"), {"foreign_load"}),
+    "cache_prompts": (OFF, ("--fault", "cache_prompts"), {"prefix_cached"}),
     "slow": (OFF, ("--speed", "0.1"), {"window_too_short"}),
     "accept": (MTP, ("--fault", "accept=1.2"), {"acceptance_missed"}),
     "easy": (NATURAL, ("--fault", "accept=2.9"), {"acceptance_high"}),
@@ -65,7 +68,8 @@ BAD = {
     "small_pool": (MTP, ("--kv-tokens", "110"), {"preempted"}),
     "small_batch": (OFF, ("--max-running-requests", "2"), {"server_queued", "config_mismatch"}),
     "early_eos": (MTP, ("--fault", "early_eos=2"), {"past_eos"}),
-    "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"draft_share"}),
+    "skip_drafts": (MTP, ("--fault", "skip_drafts=0.4"), {"arm_partly_active"}),
+    "skip_few_drafts": (MTP, ("--fault", "skip_drafts=0.1"), {"draft_share"}),
 }
 RAISED_IN_VIRTUAL_TIME = {"capped", "not_steady", "overloaded"}
 RAISED_BY_A_PAIR = {"accuracy_differs"}  # test_answers
@@ -165,3 +169,13 @@ def test_a_sweep_with_a_target_measures_beside_it_and_compares_there(tmp_path):
 
     assert [1, 2, 4] == sorted(row["concurrency"] for row in rows)
     assert {1} == {row["attempt"] for row in rows}
+
+
+def test_a_server_whose_prefix_cache_stays_full_is_left_for_a_new_one(tmp_path):
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    runs = (run_of(tmp_path, OFF, ("--fault", "cache_prompts")),)
+    sweep = sweep_of("cached", runs).model_copy(update={"concurrency": (1, USERS)})
+    rows = asyncio.run(run_sweep(sweep, tmp_path / "out"))
+
+    assert [1, 2] == [row["attempt"] for row in rows]
+    assert all("prefix_cached" in row["invalid"] for row in rows)

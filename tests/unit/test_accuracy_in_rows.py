@@ -6,9 +6,11 @@ Points in virtual time and files as lm-eval's scores leave them: what matters is
 import asyncio
 import shutil
 
+import msgspec
 import pytest
 from toys import CPU, MODEL
 
+from harness.answers import Answers
 from harness.config import dump
 from harness.errors import UserError
 from harness.rundir import SweepDir
@@ -110,3 +112,67 @@ def test_virtual_time_has_no_answers_to_look_at(tmp_path):
         asyncio.run(run_sweep(ASKED, tmp_path / "results", in_virtual_time=True))
 
     assert not (tmp_path / "results").exists()
+
+
+PAIR = SWEEP.model_copy(update={"mtp": (0, 3), "concurrency": (2,)})
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Off and MTP, each measured on one start, by draft tokens: the folders of these starts."""
+    found = SweepDir(tmp_path / "pair")
+    asyncio.run(run_sweep(PAIR, found.path, in_virtual_time=True))
+    return {run.mtp.draft_tokens: found.run(run.key).attempts()[0] for run in PAIR.all_runs()}, found
+
+
+def unknown(results):
+    """By draft tokens, what is said of answers that are not known."""
+    asyncio.run(run_sweep(PAIR, results.path))
+    said = [msgspec.json.decode(files.point.read_bytes()) for files in results.done()]
+    return {point["row"]["draft_tokens"]: point["details"].get("accuracy_unknown") for point in said}
+
+
+def answered(attempt, times):
+    attempt.answers.write_bytes(b"".join(msgspec.json.encode(SAME) + b"\n" for _ in range(times)))
+
+
+SAME = Answers(when="before", answers=((1, 2, 3),) * 10)
+LOST = "the ten questions: {} x answered by this start of MTP, 1 needed; {} x by Off, 2 needed"
+
+
+def test_a_start_that_nobody_asked_is_not_missed(pair):
+    _, results = pair
+
+    assert {0: None, 3: None} == unknown(results)
+
+
+@pytest.mark.parametrize(("off", "mtp"), [(1, 2), (0, 1), (2, 0)])
+def test_mtp_that_can_not_be_set_beside_off_is_unknown(pair, off, mtp):
+    starts, results = pair
+    answered(starts[0], off)
+    answered(starts[3], mtp)
+
+    assert {0: None, 3: LOST.format(mtp, off)} == unknown(results)
+    assert 0 == rescore(results.path).changed
+
+
+def test_an_answer_that_comes_later_is_counted(pair):
+    starts, results = pair
+    answered(starts[0], 1)
+    answered(starts[3], 2)
+    first = unknown(results)
+    (off,) = (run for run in PAIR.all_runs() if run.is_off)
+    answered(results.run(off.key).new_attempt(), 2)
+
+    assert (LOST.format(2, 1), None) == (first[3], unknown(results)[3])
+
+
+def test_off_may_still_answer_while_a_point_of_it_is_missing(pair):
+    starts, results = pair
+    answered(starts[0], 1)
+    answered(starts[3], 2)
+    (off,) = (run for run in PAIR.all_runs() if run.is_off)
+    shutil.rmtree(results.run(off.key).points()[0].path)
+    rescore(results.path)
+
+    assert [[]] == [files.row()["warnings"] for files in results.done()]

@@ -199,6 +199,24 @@ async def lossy(emulate):
     assert len(ids[0]) == len(ids[1])
 
 
+async def serve_others(emulate):
+    emulated = await emulate("--fault", "serve_others=0.5")
+    seen = await emulated.complete(max_tokens=8)
+    counters = await emulated.counters()
+
+    assert 8 == len(seen.tokens)
+    assert 12 == counters.generation_tokens
+
+
+async def cache_prompts(emulate):
+    emulated = await emulate("--fault", "cache_prompts=0.5")
+    await emulated.complete()
+    counters = await emulated.counters()
+
+    assert 0 < counters.prefix_cache_hits == counters.prompt_tokens / 2
+    assert not await emulated.engine.reset_prefix_cache(emulated.http, emulated.endpoint)
+
+
 async def slow_down(emulate):
     emulated = await emulate("--fault", "slow_down=2")
     seen = await emulated.complete(max_tokens=200)
@@ -240,6 +258,8 @@ CASES = [
     skip_drafts,
     accept,
     lossy,
+    serve_others,
+    cache_prompts,
     slow_down,
     oscillate,
 ]

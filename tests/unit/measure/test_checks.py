@@ -50,9 +50,27 @@ def test_a_clean_point_has_no_verdict(verdict, mtp):
     assert ((), (), {}) == verdict(point=mtp, drafts=1000.0, prompt_hash="a", expected_prompt_hash="a")
 
 
+@pytest.mark.parametrize(("share", "cached"), [(None, False), (0.01, False), (0.011, True)])
+def test_prompts_that_the_server_had_read_before_void_the_point(clean, point_of, window_of, share, cached):
+    got = judge(Evidence(point=point_of(), score=replace(clean, cached_share=share), window=window_of(2.0, 12.0)))
+
+    assert (("prefix_cached",) if cached else ()) == got.invalid
+
+
 @pytest.mark.parametrize("drafts", [None, 0.0])
 def test_mtp_without_drafts_is_no_mtp(verdict, mtp, drafts):
     assert ("arm_not_active",) == verdict(point=mtp, drafts=drafts).invalid
+
+
+@pytest.mark.parametrize(
+    ("share", "codes"),
+    [(0.05, (("arm_partly_active",), ())), (0.89, (("arm_partly_active",), ())), (0.9, ((), ("draft_share",)))],
+)
+def test_mtp_that_is_off_for_part_of_its_steps_is_no_mtp(clean, mtp, window_of, share, codes):
+    estimates = dict(clean.estimates) | {"draft_share": Estimate(value=share)}
+    score = replace(clean, estimates=estimates, drafts=9.0, drafted_share=share)
+
+    assert codes == judge(Evidence(point=mtp, score=score, window=window_of(2.0, 12.0)))[:2]
 
 
 def test_off_with_drafts_is_not_off(verdict):
@@ -73,6 +91,33 @@ def test_a_server_that_runs_otherwise_than_asked_is_a_mismatch(verdict):
     assert ("config_mismatch",) == got.invalid
     assert "tp: asked 8, runs with 4; dtype: asked bf16, runs with fp16" == got.details["config_mismatch"]
     assert () == verdict(configuration=reported()).invalid
+
+
+@pytest.mark.parametrize(
+    ("length", "overrides", "said"),
+    [
+        (3.0, {}, ""),
+        (2.6, {}, ""),  # near the longest context an engine drafts fewer
+        (3.07, {}, "draft tokens: asked 3, the server drafts 3.07 a step"),
+        (2.0, {}, "draft tokens: asked 3, the server drafts 2.00 a step"),
+        (2.0, {"num_speculative_tokens_per_batch_size": "[[1, 4, 3]]"}, ""),
+        (
+            5.0,
+            {"num_speculative_tokens_per_batch_size": "[[1, 4, 3]]"},
+            "draft tokens: asked 3, the server drafts 5.00",
+        ),
+    ],
+)
+def test_drafts_of_another_length_are_a_mismatch_where_nothing_else_tells(
+    clean, mtp, window_of, length, overrides, said
+):
+    run = mtp.run.model_copy(update={"mtp": mtp.run.mtp.model_copy(update={"overrides": overrides})})
+    point = mtp.model_copy(update={"run": run})
+    score = replace(clean, drafts=9.0, draft_length=length)
+    got = judge(Evidence(point=point, score=score, window=window_of(2.0, 12.0)))
+
+    assert (("config_mismatch",) if said else ()) == got.invalid
+    assert got.details.get("config_mismatch", "").startswith(said)
 
 
 def test_other_prompts_than_the_sweeps_are_refused(verdict):
@@ -256,3 +301,47 @@ def test_windows_of_a_real_point_are_judged(scored, user, window_of, point_of):
     window = window_of(2.0, 12.0)
     assert isinstance(window, Window)
     assert ((), ("no_counters",)) == judge(Evidence(point=point_of(), score=scored(user(20)), window=window))[:2]
+
+
+def left(request_of, at, sent_s, chunks, *, end_s=12.5, slot=1):
+    return request_of(sent_s, chunks, osl=9, error="cancelled", end_ns=at(end_s), index=900 + slot, slot=slot)
+
+
+def said_of_unfinished(scored, point_of, window_of, requests, **workload):
+    point = point_of(concurrency=2, **workload)
+    return judge(Evidence(point=point, score=scored(requests, point=point), window=window_of(2.0, 12.0))).details.get(
+        "stalled", ""
+    )
+
+
+def test_requests_that_never_end_void_the_point(scored, user, request_of, at, point_of, window_of):
+    stuck = [left(request_of, at, 5.0, [(5.2, 1), (5.3, 1)]), left(request_of, at, 6.0, [], slot=2)]
+
+    said = said_of_unfinished(scored, point_of, window_of, [*user(12), *stuck])
+
+    assert "2 of the 2 requests in flight at the end had got nothing for up to 7.2 s" == said
+    assert CHECKS["stalled"].invalid
+
+
+def test_requests_that_the_end_cut_off_in_the_middle_are_no_stall(scored, user, request_of, at, point_of, window_of):
+    # TTFT is 0.2 s and a gap 0.1 s: 1 s without a chunk is ten gaps, and what a busy machine takes now and then.
+    cut_off = [left(request_of, at, 11.0, [(11.6, 1)]), left(request_of, at, 11.5, [], slot=2)]
+
+    assert "" == said_of_unfinished(scored, point_of, window_of, [*user(12), *cut_off])
+
+
+def test_a_server_that_pauses_at_all_times_may_pause_at_the_end(scored, user, request_of, at, point_of, window_of):
+    paused = request_of(5.0, [(5.2, 1), (7.2, 8)], index=800, slot=3)
+    waits = [left(request_of, at, 8.0, [(9.0, 1)])]
+
+    assert "" != said_of_unfinished(scored, point_of, window_of, [*user(12), *waits])
+    assert "" == said_of_unfinished(scored, point_of, window_of, [*user(12), paused, *waits])
+
+
+def test_a_request_that_trickles_on_for_ever_is_told_by_its_age(scored, user, request_of, at, point_of, window_of):
+    slow = [left(request_of, at, 5.0, [(6.0 + 0.9 * token, 1) for token in range(8)])]
+
+    said = said_of_unfinished(scored, point_of, window_of, [*user(12), *slow])
+
+    assert "1 of the 1 requests in flight at the end were up to 7.5 s old" == said
+    assert "" == said_of_unfinished(scored, point_of, window_of, [*user(12), *slow], length="natural")

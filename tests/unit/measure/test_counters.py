@@ -49,6 +49,7 @@ def test_acceptance_length_is_one_more_than_accepted_over_drafts(scored, user, r
     assert 0.5 == value(score, "acceptance_position_1")
     assert 0.3 == value(score, "acceptance_position_2")
     assert 100 == pytest.approx(score.drafts)
+    assert 3 == pytest.approx(score.draft_length)
 
 
 def test_a_row_has_as_many_positions_as_drafts(scored, user, readings, point_of):
@@ -205,3 +206,32 @@ def test_where_nothing_is_said_of_accepted_drafts_what_was_delivered_counts(scor
 
     assert 100 / 40 == pytest.approx(value(scored(user(20), counters=told, point=mtp), "acceptance_length"))
     assert "not_exposed" == scored(user(20), counters=told, point=mtp).estimates["draft_share"].reason
+
+
+def test_prompts_from_a_prefix_cache_are_told_by_its_hits_in_the_window_alone(scored, user, readings, point_of):
+    prompts = {"prompt_tokens": lambda s: 100 * s}
+
+    def cached(hits):
+        return scored(user(20), counters=readings(**prompts, prefix_cache_hits=hits)).cached_share
+
+    assert 0.25 == pytest.approx(cached(lambda s: 25 * s))
+    assert 0.0 == cached(lambda s: 500.0)
+    assert None is scored(user(20), counters=readings(**prompts)).cached_share
+
+
+def test_steps_without_drafts_are_told_by_the_requests_where_no_counter_tells(scored, user, readings, mtp, point_of):
+    def share(requests, **more):
+        return scored(requests, point=mtp, counters=readings(accepted_tokens=lambda _: None), **more).drafted_share
+
+    # 9 tokens: one of the prompt, then 4 steps that had drafts gave 6 with 2 accepted, and 2 steps had none.
+    assert 4 / 6 == pytest.approx(share(user(20, drafts=4, accepted_drafts=2)))
+    # The last step accepts beyond the end.
+    assert 1.0 == share(user(20, drafts=4, accepted_drafts=6))
+    assert None is share(user(20))
+    assert None is scored(user(20), counters=readings(), point=point_of()).drafted_share
+
+
+def test_the_share_of_the_counters_goes_before_what_requests_tell(scored, user, readings, mtp):
+    score = scored(user(20, drafts=4, accepted_drafts=2), counters=readings(), point=mtp)
+
+    assert score.estimates["draft_share"].value == score.drafted_share == pytest.approx(1.0)
