@@ -8,16 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from harness.errors import NoMeter
-from harness.launch import processes
 from harness.load import Measurement
 from harness.power.meters import METERS
 from harness.power.records import Metering
 from harness.power.server_gpus import OtherPlace
 from harness.power.session import Session, metered
 from harness.rundir import AttemptDir, PointDir
-from harness.server import Server
 from harness.spec import Run
-from harness.surroundings import Surroundings
 from harness.whole import atomic
 
 
@@ -42,14 +39,6 @@ async def power_of(
     async with metered(vendor, gpus, engine.env, stream, log, required=required, other_nodes=elsewhere) as power:
         await power.idle(idle_s, attempt.idle_bare)
         yield power
-
-
-def processes_of(server: Server, around: Surroundings | None) -> frozenset[int] | None:
-    """The server's processes on this machine; None where they can't be told from others'."""
-    if around:
-        return around.server_processes()
-    leader = server.endpoint.pid
-    return None if leader is None else frozenset(processes.session_members(leader))
 
 
 async def keep_power(files: PointDir, measured: Measurement, power: Session | None) -> Metering | None:

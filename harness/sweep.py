@@ -6,7 +6,8 @@ dies: the point in flight is then a row that says so, the rest of the launch is 
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -20,21 +21,22 @@ from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
-from harness.metering import keep_power, power_of, processes_of
+from harness.metering import keep_power, power_of
 from harness.now import leave_note
 from harness.plan.client import chunks_s, shards_for
+from harness.power.records import Metering
 from harness.power.session import Session
 from harness.progress.grid import Cell
 from harness.progress.live import Progress
 from harness.prompts import PromptStream
 from harness.records import PointResult, write_jsonl
-from harness.rundir import PointDir, SweepDir
+from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_answers_anew, score_point, window_spec
 from harness.server import Server, serve
 from harness.settle import settle
 from harness.spec import Point, Run, Sweep
-from harness.surroundings import Surroundings
+from harness.surroundings import Surroundings, ThisMachine
 from harness.termination import terminated_is_cancelled
 from harness.whole import atomic, write_text
 
@@ -47,20 +49,20 @@ class _Work:
 
     Attributes:
         asked: the points that this call is about, in measuring order; rows may add to them.
+        surroundings: where they are measured.
         progress: who watches.
         power_required: whether a point without power is worth nothing.
         speed: how fast the emulator's clock goes; what it measures is in that clock's time.
-        around: None is this machine alone.
     """
 
     sweep: Sweep
     results: SweepDir
     asked: Callable[[], Sequence[Point]]
+    surroundings: Surroundings
     progress: Progress
     power_required: bool
-    in_virtual_time: bool = False
-    speed: float = 1.0
-    around: Surroundings | None = None
+    in_virtual_time: bool
+    speed: float
 
     def files(self, point: Point) -> PointDir:
         return self.results.run(point.run.key).point(point.folder)
@@ -72,6 +74,29 @@ class _Work:
     def next_of(self, run: Run, launch: int) -> Point | None:
         """The next point of one launch; None when it has no other."""
         return next((point for point in self.missing() if (point.run.key, point.launch) == (run.key, launch)), None)
+
+    def count_done(self, run: Run, launch: int) -> int:
+        """How many points of one launch have a row."""
+        of_launch = [point for point in self.asked() if (point.run.key, point.launch) == (run.key, launch)]
+        return sum(self.files(point).done for point in of_launch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A server that is ready, and the launch that is measured on it.
+
+    Attributes:
+        run: as it was asked for; its server's clock may go faster.
+        attempt: files of this start.
+        power: None where none is read.
+    """
+
+    work: _Work
+    run: Run
+    launch: int
+    attempt: AttemptDir
+    server: Server
+    power: Session | None
 
 
 async def run_sweep(
@@ -112,20 +137,21 @@ async def run_sweep(
         await reap_leftovers(folder)
         if retry_invalid:
             _forget_invalid(results)
-        selected = _selected(ladder.points(sweep, results), only)
+
+        def asked() -> list[Point]:
+            return _selected(ladder.points(sweep, results), only)
+
         if speed != 1.0:
-            refuse_speed(speed, selected, metered=power_required, virtual=in_virtual_time)
-        with Progress(_cells(folder, selected)) as progress:
-            work = _Work(
-                sweep=sweep,
-                results=results,
-                asked=lambda: _selected(ladder.points(sweep, results), only),
-                progress=progress,
-                power_required=power_required,
-                in_virtual_time=in_virtual_time,
-                speed=speed,
-            )
-            await _measure(work)
+            refuse_speed(speed, asked(), metered=power_required, virtual=in_virtual_time)
+        await measure_part(
+            sweep,
+            results,
+            asked,
+            ThisMachine(),
+            power_required=power_required,
+            in_virtual_time=in_virtual_time,
+            speed=speed,
+        )
         return results.rebuild()
 
 
@@ -133,20 +159,22 @@ async def measure_part(
     sweep: Sweep,
     results: SweepDir,
     asked: Callable[[], Sequence[Point]],
-    around: Surroundings,
+    surroundings: Surroundings,
     *,
     power_required: bool = False,
     in_virtual_time: bool = False,
+    speed: float = 1.0,
 ) -> None:
-    """Measure what is missing of some of a sweep's points, beside others who measure the rest of it.
+    """Measure what is missing of some of a sweep's points, or of all; others may measure the rest beside it.
 
     Args:
         sweep: what is asked.
         results: where everybody's results lie.
         asked: the points that are to be measured here; rows may add to them.
-        around: the cluster's job.
+        surroundings: this machine alone, or the cluster's job.
         power_required: as for `run_sweep`.
         in_virtual_time: as for `run_sweep`.
+        speed: as for `run_sweep`.
 
     Raises:
         NoMeter: power is required and can't be read.
@@ -157,10 +185,11 @@ async def measure_part(
             sweep=sweep,
             results=results,
             asked=asked,
+            surroundings=surroundings,
             progress=progress,
             power_required=power_required,
             in_virtual_time=in_virtual_time,
-            around=around,
+            speed=speed,
         )
         await _measure(work)
 
@@ -184,15 +213,19 @@ async def _measure_launch(work: _Work, run: Run, launch: int) -> None:
         await _measure_on_one_server(work, run, launch)
 
 
-async def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
-    """Points of one launch in virtual time."""
+def _new_attempt(work: _Work, run: Run) -> AttemptDir:
+    """The folder of a Run's next start; what the Run is stands beside it."""
     folder = work.results.run(run.key)
     write_text(folder.run, run.model_dump_json(indent=1) + "\n")
-    attempt = folder.new_attempt()
+    return folder.new_attempt()
+
+
+async def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
+    """Points of one launch in virtual time."""
+    attempt = _new_attempt(work, run)
     started = virtual.started(run, launch, attempt)
     while point := work.next_of(run, launch):
-        if work.around:
-            await work.around.may_start(point)
+        await work.surroundings.may_start(point)
         seen = started.observe(work.sweep, point)
         _save(work.files(point), seen, virtual.facts(work.sweep, attempt, seen.aborted))
         _score(work, point)
@@ -200,22 +233,34 @@ async def _emulate_launch(work: _Work, run: Run, launch: int) -> None:
 
 async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
     """Measure what is missing of a launch on a new server, until it is done or the server has to be left."""
-    folder = work.results.run(run.key)
-    write_text(folder.run, run.model_dump_json(indent=1) + "\n")
-    attempt = folder.new_attempt()
+    done_before = work.count_done(run, launch)
+    try:
+        async with _serving(work, run, launch) as served:
+            await _before_load(served)
+            if await _measure_points(served):
+                await _after_load(served)
+    except ServerDied:
+        # Between two points nothing is lost; but a server that dies before its first point will do so again.
+        if work.count_done(run, launch) == done_before:
+            raise
+
+
+@asynccontextmanager
+async def _serving(work: _Work, run: Run, launch: int) -> AsyncIterator[_Served]:
+    """A new server for a launch, its power metered from before it starts; notes say what is being done with it."""
+    attempt = _new_attempt(work, run)
     work.progress.starting(run, launch)
     leave_note(attempt, launch, "starting")
     ready_s = None
-    measured: list[Point] = []
     try:
-        wrapping = work.around.wrapping(run) if work.around else None
+        wrapping = work.surroundings.wrapping(run)
         async with (
             power_of(
                 run,
                 attempt,
                 required=work.power_required,
                 idle_s=work.sweep.idle_power_s,
-                elsewhere=work.around.elsewhere(run) if work.around else (),
+                elsewhere=work.surroundings.elsewhere(run),
             ) as power,
             serve(
                 hurried(run, work.speed), attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping
@@ -223,42 +268,63 @@ async def _measure_on_one_server(work: _Work, run: Run, launch: int) -> None:
         ):
             ready_s = server.ready_s
             work.progress.ready(run, ready_s, power.stream if power else None)
-            if power is not None:
-                await power.served(processes_of(server, work.around))
-                await power.idle(work.sweep.idle_power_s, attempt.idle_loaded)
-            await answers.ask(server, attempt, "before", work.sweep)
-            stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
-            while point := work.next_of(run, launch):
-                if work.around:
-                    await work.around.may_start(point)
-                await settle(server)
-                leave_note(attempt, launch, "measuring", point=point.folder, ready_s=ready_s)
-                work.progress.begins(point, status.time_left(status.read(work.results.path)))
-                aborted = await _measure_point(work, server, attempt.number, stream, point, power)
-                measured.append(point)
-                if aborted == "server_died":
-                    break
-            else:
-                await settle(server)
-                await answers.ask(server, attempt, "after", work.sweep)
-                await evaluation.evaluate(server, attempt, work.sweep, launch)
-    except ServerDied:
-        # Between two points nothing is lost; but a server that dies before its first point will do so again.
-        if not measured:
-            raise
+            yield _Served(work, run, launch, attempt, server, power)
     finally:
         leave_note(attempt, launch, "stopped", ready_s=ready_s)
 
 
-async def _measure_point(
-    work: _Work, server: Server, attempt: int, stream: PromptStream, point: Point, power: Session | None
-) -> str | None:
+async def _before_load(served: _Served) -> None:
+    """Tell who is on the GPUs, read their idle power, and have the first answers."""
+    work, server, power = served.work, served.server, served.power
+    if power is not None:
+        await power.served(work.surroundings.server_processes(server.endpoint.pid))
+        await power.idle(work.sweep.idle_power_s, served.attempt.idle_loaded)
+    await answers.ask(server, served.attempt, "before", work.sweep)
+
+
+async def _measure_points(served: _Served) -> bool:
+    """Measure what is missing of the launch, point after point; False when the server died of one."""
+    work, run, launch, server = served.work, served.run, served.launch, served.server
+    stream = await prompts.build(work.sweep.workload, server.tokenize, chat=run.model.chat)
+    while point := work.next_of(run, launch):
+        await work.surroundings.may_start(point)
+        await settle(server)
+        leave_note(served.attempt, launch, "measuring", point=point.folder, ready_s=server.ready_s)
+        work.progress.begins(point, status.time_left(status.read(work.results.path)))
+        if await _measure_point(served, stream, point) == "server_died":
+            return False
+    return True
+
+
+async def _after_load(served: _Served) -> None:
+    """Have the last answers, and put lm-eval's task where the sweep asks for one."""
+    server, sweep = served.server, served.work.sweep
+    await settle(server)
+    await answers.ask(server, served.attempt, "after", sweep)
+    await evaluation.evaluate(server, served.attempt, sweep, served.launch)
+
+
+async def _measure_point(served: _Served, stream: PromptStream, point: Point) -> str | None:
     """Measure, save raw, score, show; why the load was given up, if it was."""
+    work, power = served.work, served.power
     window = window_spec(work.sweep, power.metering if power else None)
     stop = StopRule(point.concurrency, window, work.sweep.target_half_width_pct, rate=point.rate)
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    clock = Dilation(work.speed)
-    seen = await load.measure(
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Dilation(work.speed)
+    seen = await _hold_load(served, stream, point, stop, clock)
+    await work.surroundings.may_save(seen.aborted)
+    measured = clock.measurement(seen)
+    metering = await keep_power(work.files(point), measured, power)
+    _save(work.files(point), measured, _facts(served, stream, measured, metering, started))
+    _score(work, point)
+    return measured.aborted
+
+
+async def _hold_load(
+    served: _Served, stream: PromptStream, point: Point, stop: StopRule, clock: Dilation
+) -> load.Measurement:
+    """The point's load on the server, as our clock sees it; `stop` rules in the emulator's time."""
+    work, server = served.work, served.server
+    return await load.measure(
         server.engine,
         server.endpoint,
         hurried_load(point, work.speed),
@@ -266,36 +332,40 @@ async def _measure_point(
         clock.rule(stop),
         died=server.died,
         eos_ids=frozenset(point.run.model.eos_token_ids),
-        on_progress=lambda now: work.progress.measuring(
-            point,
-            elapsed_s=now.elapsed_s,
-            expected_s=stop.expected_s / work.speed,
-            in_flight=now.in_flight,
-            finished=now.finished,
-            output_tokens=now.output_tokens,
-        ),
+        on_progress=partial(_report, work, point, stop),
         on_reading=work.progress.counters,
         client=work.sweep.client,
         shards=shards_for(chunks_s(point, work.sweep), len(os.sched_getaffinity(0))),
     )
-    if work.around:
-        await work.around.may_save(seen.aborted)
-    measured = clock.measurement(seen)
-    metering = await keep_power(work.files(point), measured, power)
-    facts = Measured(
-        attempt=attempt,
+
+
+def _report(work: _Work, point: Point, stop: StopRule, now: load.Progress) -> None:
+    """Show how far a point's load is, in our time."""
+    work.progress.measuring(
+        point,
+        elapsed_s=now.elapsed_s,
+        expected_s=stop.expected_s / work.speed,
+        in_flight=now.in_flight,
+        finished=now.finished,
+        output_tokens=now.output_tokens,
+    )
+
+
+def _facts(
+    served: _Served, stream: PromptStream, measured: load.Measurement, metering: Metering | None, started: str
+) -> Measured:
+    """What stands beside the samples of a point that began at `started` (UTC, ISO 8601)."""
+    return Measured(
+        attempt=served.attempt.number,
         started=started,
         prompts=stream.facts(len(measured.samples)),
         aborted=measured.aborted,
         health=measured.health,
         counter_failures=measured.counter_failures,
         metering=metering,
-        power_required=work.power_required,
-        speed=work.speed,
+        power_required=served.work.power_required,
+        speed=served.work.speed,
     )
-    _save(work.files(point), measured, facts)
-    _score(work, point)
-    return measured.aborted
 
 
 def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:
@@ -308,7 +378,7 @@ def _save(files: PointDir, measured: load.Measurement, facts: Measured) -> None:
 
 def _score(work: _Work, point: Point) -> PointResult:
     result = score_point(work.sweep, work.results, point)
-    if work.around is None:  # otherwise whoever is last gathers the rows of all
+    if not work.surroundings.shares_folder:  # otherwise whoever is last gathers the rows of all
         work.results.rebuild()
     work.progress.finished(point, result)
     return result
@@ -323,9 +393,9 @@ def _score_leftovers(work: _Work) -> None:
 
 def _score_answers(work: _Work) -> None:
     """Mend rows that were written before it was known what came of their servers' answers."""
-    alone = work.around is None
-    points = ladder.points(work.sweep, work.results) if alone else work.asked()
-    if score_answers_anew(work.sweep, work.results, points) and alone:
+    shared = work.surroundings.shares_folder
+    points = work.asked() if shared else ladder.points(work.sweep, work.results)
+    if score_answers_anew(work.sweep, work.results, points) and not shared:
         work.results.rebuild()
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -92,6 +93,7 @@ class _Work:
     site: Cluster
     sweep: Sweep
     notice: str | None = None
+    shares_folder: ClassVar[bool] = True
     ownership: Ownership = field(init=False)
     step: ServerStep = field(init=False)
 
@@ -120,8 +122,9 @@ class _Work:
         del run
         return self.step.elsewhere()
 
-    def server_processes(self) -> frozenset[int] | None:
+    def server_processes(self, leader: int | None) -> frozenset[int] | None:
         """Those that bear the element's mark."""
+        del leader
         return self.step.processes()
 
     async def may_start(self, point: Point) -> None:
