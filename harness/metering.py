@@ -1,7 +1,7 @@
 """Power of one launch's GPUs, from before its server starts until it has ended; kept for each point.
 
-A server that was started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says: it is
-metered only where power is required, for a trial.
+An attached server (`engine.endpoint`) does not say which GPUs it has. The emulator uses none, whatever its Run says: it
+is metered only where power is required, for a trial.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +20,7 @@ from harness.whole import atomic
 
 @asynccontextmanager
 async def power_of(
-    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, elsewhere: Sequence[OtherPlace] = ()
+    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, other_nodes: Sequence[OtherPlace] = ()
 ) -> AsyncIterator[Session | None]:
     """The GPUs' power, first while they are idle; None where there is none to be had.
 
@@ -36,7 +36,7 @@ async def power_of(
         yield None
         return
     stream, log = attempt.power, attempt.power_log
-    async with metered(vendor, gpus, engine.env, stream, log, required=required, other_nodes=elsewhere) as power:
+    async with metered(vendor, gpus, engine.env, stream, log, required=required, other_nodes=other_nodes) as power:
         await power.idle(idle_s, attempt.idle_bare)
         yield power
 

@@ -21,7 +21,7 @@ class Surroundings(Protocol):
         """What goes around the command of a Run's server; None where nothing does."""
         ...
 
-    def elsewhere(self, run: Run) -> Sequence[OtherPlace]:
+    def other_nodes(self, run: Run) -> Sequence[OtherPlace]:
         """The other nodes of a Run's server, by rank; none for a server on one node."""
         ...
 
@@ -54,7 +54,7 @@ class ThisMachine:
     def wrapping(self, run: Run) -> None:
         """Nothing goes around a command."""
 
-    def elsewhere(self, run: Run) -> tuple[()]:
+    def other_nodes(self, run: Run) -> tuple[()]:
         """No other nodes."""
         del run
         return ()

@@ -260,7 +260,7 @@ async def _serving(work: _Work, run: Run, launch: int) -> AsyncIterator[_Served]
                 attempt,
                 required=work.power_required,
                 idle_s=work.sweep.idle_power_s,
-                elsewhere=work.surroundings.elsewhere(run),
+                other_nodes=work.surroundings.other_nodes(run),
             ) as power,
             serve(
                 hurried(run, work.speed), attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping

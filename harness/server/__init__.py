@@ -49,8 +49,8 @@ class Server:
 
     Attributes:
         ready_s: from start to ready; for one that ran already, from the first look.
-        died: set as soon as its process ends; never for one that was started elsewhere.
-        log: what it says; None for one that was started elsewhere.
+        died: set as soon as its process ends; never for one that was attached (`engine.endpoint`).
+        log: what it says; None for one that was attached.
     """
 
     run: Run
@@ -110,7 +110,7 @@ class _Attempt:
 
     Attributes:
         known: the machine, before the server ran.
-        log: None for a server that was started elsewhere.
+        log: None for a server that was attached (`engine.endpoint`).
     """
 
     run: Run
@@ -200,7 +200,7 @@ async def _launched(run: Run, files: AttemptDir, wrapping: Wrapping | None, on_w
         endpoint = replace(endpoint, pid=pid)
         # Where the listener is in another session or on another node, the model's name is still ours alone.
         candidate = Candidate(
-            engine, endpoint, http, is_ours=lambda: wrapping.elsewhere or processes.listens(pid, port)
+            engine, endpoint, http, is_ours=lambda: wrapping.processes_hidden or processes.listens(pid, port)
         )
         server = await attempt.wait_and_describe(candidate, places, run.model.ready_limit_s, on_wait)
         async with attempt.errors_named(endpoint):

@@ -117,10 +117,10 @@ class _Work:
         """A step of this job."""
         return self.step.wrapping(run)
 
-    def elsewhere(self, run: Run) -> Sequence[OtherPlace]:
+    def other_nodes(self, run: Run) -> Sequence[OtherPlace]:
         """The job's other nodes."""
         del run
-        return self.step.elsewhere()
+        return self.step.other_nodes()
 
     def server_processes(self, leader: int | None) -> frozenset[int] | None:
         """Those that bear the element's mark."""

@@ -229,7 +229,7 @@ async def test_an_image_needs_something_that_starts_containers(attempt):
 
 async def test_a_prefix_stands_before_the_command(attempt):
     async with serve(
-        run_with(), attempt, wrapping=Wrapping(around=lambda inner, _: ("env", "MARK=1", *inner[0].argv))
+        run_with(), attempt, wrapping=Wrapping(wrap=lambda inner, _: ("env", "MARK=1", *inner[0].argv))
     ) as server:
         assert "MARK=1" in of_process(server.endpoint.pid, "environ")
 
