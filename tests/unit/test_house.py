@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 HARNESS = (
     {"errors", "units", "stats", "front", "paths", "arguments", "termination"},
-    {"spec", "records", "samplefile", "hold", "trace", "whole"},
+    {"spec", "records", "samplefile", "folder_lock", "trace", "whole"},
     {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {
