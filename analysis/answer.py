@@ -11,8 +11,8 @@ from analysis.compare import Options, Report, compare_paths, options
 from analysis.published import as_published, published_pages
 from analysis.report import page, page_as_published
 from analysis.rows import load
+from harness.atomic_files import atomic, write_text
 from harness.errors import UserError
-from harness.whole import atomic, write_text
 
 NAME = "comparison"
 PAGE = "page.html"

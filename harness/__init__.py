@@ -19,7 +19,7 @@ Imports point down only; a module may import those of lower floors, and of its o
        samplefile      raw samples on disk
        trace           recorded times of requests
        folder_lock     a lock on a folder
-       whole           files that are there whole or not at all
+       atomic_files    files that appear whole or not at all
     2  engines         vLLM, SGLang, the emulator: flags, counters, configuration
        launch          a command started, and stopped with all that it started
        emulator        an engine whose true figures are known

@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from harness.atomic_files import write_json
 from harness.errors import MachineUnfit
 from harness.paths import expand
 from harness.rundir import AttemptDir, RunDir
 from harness.server import Server
 from harness.spec import Evaluation, Run, Sweep
-from harness.whole import write_json
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ is metered only where power is required, for a trial.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from harness.atomic_files import atomic
 from harness.errors import NoMeter
 from harness.load import Measurement
 from harness.power.meters import METERS
@@ -15,7 +16,6 @@ from harness.power.server_gpus import OtherPlace
 from harness.power.session import Session, metered
 from harness.rundir import AttemptDir, PointDir
 from harness.spec import Run
-from harness.whole import atomic
 
 
 @asynccontextmanager

@@ -11,10 +11,10 @@ from typing import Literal
 
 import msgspec
 
+from harness.atomic_files import read_json, write_json
 from harness.errors import ResultsError
 from harness.launch import processes
 from harness.rundir import AttemptDir
-from harness.whole import read_json, write_json
 
 
 class Now(msgspec.Struct, frozen=True, kw_only=True):

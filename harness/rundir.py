@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.atomic_files import atomic, clear_partial, read_json, write_json, write_text
 from harness.errors import LockMismatch, ResultsError
 from harness.folder_lock import locked
-from harness.whole import atomic, clear_partial, read_json, write_json, write_text
 
 _HELD = ".held"
 _LAUNCHES = re.compile(r"^launches: (\d+)$", re.MULTILINE)

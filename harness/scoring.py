@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from harness import answers, checks, config, evaluation, ladder, metrics
+from harness.atomic_files import read_json
 from harness.errors import ResultsError
 from harness.load import steady
 from harness.power.host_and_node import host_and_node_fields
@@ -22,7 +23,6 @@ from harness.records import ClientHealth, Configuration, NoWindow, PointResult, 
 from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import read_meta, sample_batches
 from harness.spec import Point, Run, Sweep, WindowSpec
-from harness.whole import read_json
 
 POWER_WINDOW_S = 60.0
 """Shortest window where power is read, if the cap allows it: what 0.1 s at an edge may hide is under 0.2 % of it."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from harness import answers, config, evaluation, ladder, load, prompts, status, virtual
+from harness.atomic_files import atomic, write_text
 from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
@@ -38,7 +39,6 @@ from harness.settle import settle
 from harness.spec import Point, Run, Sweep
 from harness.surroundings import Surroundings, ThisMachine
 from harness.termination import terminated_is_cancelled
-from harness.whole import atomic, write_text
 
 logger = logging.getLogger(__name__)
 

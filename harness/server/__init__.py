@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from harness import launch, provenance
+from harness.atomic_files import write_json
 from harness.engines import Endpoint, Engine, engine_named
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
@@ -30,7 +31,6 @@ from harness.server.command import KEY_VARIABLE, command, commands, record
 from harness.server.process import last_words, running
 from harness.server.ready import Candidate, served_models, until_ready
 from harness.spec import Run
-from harness.whole import write_json
 
 __all__ = ["KEY_VARIABLE", "Server", "serve"]
 

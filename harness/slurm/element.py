@@ -18,6 +18,7 @@ from typing import ClassVar
 import msgspec
 
 from harness import config
+from harness.atomic_files import write_json
 from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
 from harness.power.server_gpus import OtherPlace
@@ -32,7 +33,6 @@ from harness.slurm.step import ServerStep
 from harness.slurm.submissions import submissions
 from harness.spec import Cluster, Point, Run, Sweep
 from harness.sweep import measure_part
-from harness.whole import write_json
 
 logger = logging.getLogger(__name__)
 

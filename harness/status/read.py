@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import config, ladder
+from harness.atomic_files import read_json
 from harness.now import Now, read_note
 from harness.plan.guess import Guess, outlook_of, point_s, ready_s, total
 from harness.progress.grid import Cell
 from harness.rundir import PointDir, SweepDir
 from harness.spec import Point, Run, Sweep
 from harness.units import NS_PER_S
-from harness.whole import read_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

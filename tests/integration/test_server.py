@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from harness import launch
+from harness.atomic_files import read_json
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
 from harness.launch.wrapping import Wrapping
@@ -17,7 +18,6 @@ from harness.rundir import AttemptDir
 from harness.server import KEY_VARIABLE, serve
 from harness.server.ready import Candidate, until_ready
 from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Vendor
-from harness.whole import read_json
 
 
 def run_with(*args: str, draft_tokens: int = 2, ready_limit_s: float = 60.0, **engine) -> Run:

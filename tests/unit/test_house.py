@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 HARNESS = (
     {"errors", "units", "stats", "front", "paths", "arguments", "termination"},
-    {"spec", "records", "samplefile", "folder_lock", "trace", "whole"},
+    {"spec", "records", "samplefile", "folder_lock", "trace", "atomic_files"},
     {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {
@@ -52,7 +52,7 @@ SEEN_BY_ANALYSIS = {
     "front",
     "config",
     "rundir",
-    "whole",
+    "atomic_files",
     "checks",
 }
 THE_CLI_ALONE_KNOWS_BOTH = {"harness/cli.py"}

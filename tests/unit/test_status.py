@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from harness import config, now, status
+from harness.atomic_files import read_json, write_json
 from harness.errors import ResultsError
 from harness.progress.grid import Cell
 from harness.records import Window
 from harness.rundir import SweepDir
 from harness.spec import expand
 from harness.units import NS_PER_S
-from harness.whole import read_json, write_json
 
 
 @pytest.fixture

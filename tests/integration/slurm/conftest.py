@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
+from harness.atomic_files import read_json
 from harness.launch import processes
 from harness.rundir import SweepDir
 from harness.slurm import calls
@@ -22,7 +23,6 @@ from harness.slurm.manifest import Manner
 from harness.slurm.step import MARK
 from harness.slurm.submissions import Submission, submissions
 from harness.slurm.submit import Submitted, submit
-from harness.whole import read_json
 
 SCRIPTS = Path(__file__).parents[3] / "scripts" / "slurm_box"
 LIMIT_S = 240.0
