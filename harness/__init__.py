@@ -41,7 +41,7 @@ Imports point down only; a module may import those of lower floors, and of its o
        plan            what a sweep will do
        prefetch        weights, staged
        progress        what a person sees of a run
-       now             what a server is used for at the moment
+       server_note     what a server is used for at the moment
        settle          a clean server between two points
        surroundings    nodes and deadlines, where there are any
     5  sweep           measure all of it

@@ -23,7 +23,6 @@ from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
 from harness.metering import keep_power, power_of
-from harness.now import leave_note
 from harness.plan.client import chunks_s, shards_for
 from harness.power.records import Metering
 from harness.power.session import Session
@@ -35,6 +34,7 @@ from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_answers_anew, score_point, window_spec
 from harness.server import Server, serve
+from harness.server_note import write_server_note
 from harness.settle import settle
 from harness.spec import Point, Run, Sweep
 from harness.surroundings import Surroundings, ThisMachine
@@ -250,7 +250,7 @@ async def _serving(work: _Work, run: Run, launch: int) -> AsyncIterator[_Served]
     """A new server for a launch, its power metered from before it starts; notes say what is being done with it."""
     attempt = _new_attempt(work, run)
     work.progress.starting(run, launch)
-    leave_note(attempt, launch, "starting")
+    write_server_note(attempt, launch, "starting")
     ready_s = None
     try:
         wrapping = work.surroundings.wrapping(run)
@@ -270,7 +270,7 @@ async def _serving(work: _Work, run: Run, launch: int) -> AsyncIterator[_Served]
             work.progress.ready(run, ready_s, power.stream if power else None)
             yield _Served(work, run, launch, attempt, server, power)
     finally:
-        leave_note(attempt, launch, "stopped", ready_s=ready_s)
+        write_server_note(attempt, launch, "stopped", ready_s=ready_s)
 
 
 async def _before_load(served: _Served) -> None:
@@ -289,7 +289,7 @@ async def _measure_points(served: _Served) -> bool:
     while point := work.next_of(run, launch):
         await work.surroundings.may_start(point)
         await settle(server)
-        leave_note(served.attempt, launch, "measuring", point=point.folder, ready_s=server.ready_s)
+        write_server_note(served.attempt, launch, "measuring", point=point.folder, ready_s=server.ready_s)
         work.progress.begins(point, status.time_left(status.read(work.results.path)))
         if await _measure_point(served, stream, point) == "server_died":
             return False

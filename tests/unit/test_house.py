@@ -20,7 +20,7 @@ HARNESS = (
         "ladder",
         "load",
         "metering",
-        "now",
+        "server_note",
         "plan",
         "prefetch",
         "progress",
