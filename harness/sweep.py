@@ -36,9 +36,9 @@ from harness.scoring import Measured, score_answers_anew, score_point, window_sp
 from harness.server import Server, serve
 from harness.server_note import write_server_note
 from harness.settle import settle
+from harness.sigterm import terminated_is_cancelled
 from harness.spec import Point, Run, Sweep
 from harness.surroundings import Surroundings, ThisMachine
-from harness.termination import terminated_is_cancelled
 
 logger = logging.getLogger(__name__)
 
