@@ -12,7 +12,7 @@ Imports point down only; a module may import those of lower floors, and of its o
        stats           intervals and cuts
        front           Pareto fronts and the spline between points
        paths           where the package's data lies
-       arguments       what several verbs of the command line take
+       cli_arguments   what several verbs of the command line take
        sigterm         how a run ends that is told to
     1  spec            the nouns of a sweep, as frozen values
        records         what is observed: samples, counters, window, row

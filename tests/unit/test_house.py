@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 HARNESS = (
-    {"errors", "units", "stats", "front", "paths", "arguments", "sigterm"},
+    {"errors", "units", "stats", "front", "paths", "cli_arguments", "sigterm"},
     {"spec", "records", "samplefile", "folder_lock", "trace", "atomic_files"},
     {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
