@@ -13,7 +13,7 @@ Imports point down only; a module may import those of lower floors, and of its o
        front           Pareto fronts and the spline between points
        paths           where the package's data lies
        cli_arguments   what several verbs of the command line take
-       sigterm         how a run ends that is told to
+       sigterm         SIGTERM ends a run as Ctrl-C does
     1  spec            the nouns of a sweep, as frozen values
        records         what is observed: samples, counters, window, row
        samplefile      raw samples on disk
@@ -47,7 +47,7 @@ Imports point down only; a module may import those of lower floors, and of its o
     5  sweep           measure all of it
        scoring         raw files -> a row
        virtual         the same in virtual time
-       dilation        the emulator's clock, faster than ours
+       emulator_clock  the emulator's clock, faster than ours
        status          what a folder has, and lacks
        doctor          what this machine lacks
     6  slurm           on a cluster

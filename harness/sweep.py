@@ -18,7 +18,7 @@ import msgspec
 
 from harness import answers, config, evaluation, ladder, load, prompts, status, virtual
 from harness.atomic_files import atomic, write_text
-from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
+from harness.emulator_clock import EmulatorClock, load_in_real_time, refuse_speed, with_speed
 from harness.errors import ServerDied, UserError
 from harness.launch.leftovers import reap_leftovers
 from harness.load.steady import StopRule
@@ -263,7 +263,7 @@ async def _serving(work: _Work, run: Run, launch: int) -> AsyncIterator[_Served]
                 other_nodes=work.surroundings.other_nodes(run),
             ) as power,
             serve(
-                hurried(run, work.speed), attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping
+                with_speed(run, work.speed), attempt, on_wait=partial(work.progress.waiting, run), wrapping=wrapping
             ) as server,
         ):
             ready_s = server.ready_s
@@ -309,7 +309,7 @@ async def _measure_point(served: _Served, stream: PromptStream, point: Point) ->
     work, power = served.work, served.power
     window = window_spec(work.sweep, power.metering if power else None)
     stop = StopRule(point.concurrency, window, work.sweep.target_half_width_pct, rate=point.rate)
-    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Dilation(work.speed)
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), EmulatorClock(work.speed)
     seen = await _hold_load(served, stream, point, stop, clock)
     await work.surroundings.may_save(seen.aborted)
     measured = clock.measurement(seen)
@@ -320,14 +320,14 @@ async def _measure_point(served: _Served, stream: PromptStream, point: Point) ->
 
 
 async def _hold_load(
-    served: _Served, stream: PromptStream, point: Point, stop: StopRule, clock: Dilation
+    served: _Served, stream: PromptStream, point: Point, stop: StopRule, clock: EmulatorClock
 ) -> load.Measurement:
     """The point's load on the server, as our clock sees it; `stop` rules in the emulator's time."""
     work, server = served.work, served.server
     return await load.measure(
         server.engine,
         server.endpoint,
-        hurried_load(point, work.speed),
+        load_in_real_time(point, work.speed),
         stream,
         clock.rule(stop),
         died=server.died,

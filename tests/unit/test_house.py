@@ -27,7 +27,7 @@ HARNESS = (
         "settle",
         "surroundings",
     },
-    {"scoring", "status", "sweep", "virtual", "dilation", "doctor"},
+    {"scoring", "status", "sweep", "virtual", "emulator_clock", "doctor"},
     {"slurm"},
     {"cli"},
 )
