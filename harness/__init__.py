@@ -36,8 +36,7 @@ Imports point down only; a module may import those of lower floors, and of its o
     4  ladder          which points a sweep has
        load            hold the load, stamp every token
        metering        power of one launch
-       answers         do both arms answer alike
-       evaluation      lm-eval's task, put to the server measured
+       accuracy        whether answers are right: both arms' beside each other, and to a task of lm-eval
        plan            what a sweep will do
        prefetch        weights, staged
        progress        what a person sees of a run

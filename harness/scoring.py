@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness import answers, checks, config, evaluation, ladder, metrics
+from harness import checks, config, ladder, metrics
+from harness.accuracy import agreement, lm_eval
 from harness.atomic_files import read_json
 from harness.errors import ResultsError
 from harness.load import steady
@@ -222,10 +223,10 @@ def _is_stale(sweep: Sweep, results: SweepDir, point: Point) -> bool:
 
 
 def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str | None:
-    evaluated = evaluation.newest(results.run(point.run.key))
+    evaluated = lm_eval.newest(results.run(point.run.key))
     if evaluated is not None and evaluated.below:
         return evaluated.below
-    found = answers.agreement_of(results, point.run, attempt)
+    found = agreement.agreement_of(results, point.run, attempt)
     if found is None or not found.differs:
         return None
     return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"
@@ -233,10 +234,10 @@ def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str
 
 def _answers_unknown(sweep: Sweep, results: SweepDir, point: Point) -> str | None:
     """Why a task that was asked for has no score; None as well while one may still come."""
-    asked = evaluation.asked_of(sweep, point.run)
+    asked = lm_eval.evaluation_of(sweep, point.run)
     if asked is None:
         return None
-    evaluated = evaluation.newest(results.run(point.run.key))
+    evaluated = lm_eval.newest(results.run(point.run.key))
     if evaluated is not None:
         return evaluated.reason and f"{evaluated.task}: {evaluated.reason}"
     return f"{asked.task}: was put to none of its servers" if _is_done(sweep, results, point.run) else None

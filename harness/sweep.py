@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness import answers, config, evaluation, ladder, load, prompts, status, virtual
+from harness import config, ladder, load, prompts, status, virtual
+from harness.accuracy import agreement, lm_eval
 from harness.atomic_files import atomic, write_text
 from harness.emulator_clock import EmulatorClock, load_in_real_time, refuse_speed, with_speed
 from harness.errors import ServerDied, UserError
@@ -199,7 +200,7 @@ async def _measure(work: _Work) -> None:
     _score_leftovers(work)
     _score_answers(work)
     if work.missing() and not work.in_virtual_time:
-        await evaluation.see_that_it_can(work.sweep)
+        await lm_eval.require_loadable_task(work.sweep)
     while todo := work.missing():
         await _measure_launch(work, todo[0].run, todo[0].launch)
         _score_answers(work)
@@ -279,7 +280,7 @@ async def _before_load(served: _Served) -> None:
     if power is not None:
         await power.served(work.surroundings.server_processes(server.endpoint.pid))
         await power.idle(work.sweep.idle_power_s, served.attempt.idle_loaded)
-    await answers.ask(server, served.attempt, "before", work.sweep)
+    await agreement.ask(server, served.attempt, "before", work.sweep)
 
 
 async def _measure_points(served: _Served) -> bool:
@@ -300,8 +301,8 @@ async def _after_load(served: _Served) -> None:
     """Have the last answers, and put lm-eval's task where the sweep asks for one."""
     server, sweep = served.server, served.work.sweep
     await settle(server)
-    await answers.ask(server, served.attempt, "after", sweep)
-    await evaluation.evaluate(server, served.attempt, sweep, served.launch)
+    await agreement.ask(server, served.attempt, "after", sweep)
+    await lm_eval.evaluate(server, served.attempt, sweep, served.launch)
 
 
 async def _measure_point(served: _Served, stream: PromptStream, point: Point) -> str | None:

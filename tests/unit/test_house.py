@@ -15,8 +15,7 @@ HARNESS = (
     {"metrics", "engines", "corpus", "prompts", "arrivals", "launch", "emulator", "power"},
     {"config", "rundir", "provenance", "checks", "server"},
     {
-        "answers",
-        "evaluation",
+        "accuracy",
         "ladder",
         "load",
         "metering",
