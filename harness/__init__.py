@@ -44,6 +44,7 @@ Imports point down only; a module may import those of lower floors, and of its o
        settle          a clean server between two points
        surroundings    nodes and deadlines, where there are any
     5  sweep           measure all of it
+       one_launch      the points of one launch, measured
        scoring         raw files -> a row
        virtual         the same in virtual time
        emulator_clock  the emulator's clock, faster than ours

@@ -26,7 +26,7 @@ HARNESS = (
         "settle",
         "surroundings",
     },
-    {"scoring", "status", "sweep", "virtual", "emulator_clock", "doctor"},
+    {"one_launch", "scoring", "status", "sweep", "virtual", "emulator_clock", "doctor"},
     {"slurm"},
     {"cli"},
 )
