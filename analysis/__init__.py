@@ -1,8 +1,8 @@
 """mtpbench's reading half: points become curves, curves become a comparison of MTP with Off.
 
 Reads results, ours or public ones; starts nothing and measures nothing. Of `harness` it knows only `records`,
-`metrics`, `spec`, `units`, `errors`, `stats`, `front`, `config` (GPU and model facts), `rundir` (paths), `whole`
-(files that are whole or not there) and `checks` (what a verdict on a point means).
+`metrics`, `spec`, `units`, `errors`, `stats`, `front`, `config` (GPU and model facts), `rundir` (paths),
+`atomic_files` (whole or not there) and `checks` (what a verdict on a point means).
 
 Imports point down, or stay on their floor:
 

@@ -10,8 +10,8 @@ from analysis import plots, published, tables
 from analysis.compare import Options, Report, compare_paths
 from analysis.report import page, page_as_published
 from analysis.rows import load_table
+from harness.atomic_files import atomic, write_text
 from harness.errors import UserError
-from harness.whole import atomic, write_text
 
 NAME = "comparison"
 PAGE = "page.html"

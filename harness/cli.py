@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from harness.arguments import EngineName, Results, SweepFile
+from harness.cli_arguments import EngineName, Results, SweepFile
 from harness.errors import MachineUnfit, MtpbenchError, PointsInvalid
 from harness.slurm.verbs import verbs as cluster_verbs
 

@@ -1,29 +1,26 @@
 """Power of one launch's GPUs, from before its server starts until it has ended; kept for each point.
 
-A server that was started elsewhere does not say which GPUs it has. The emulator uses none, whatever its Run says: it is
-metered only where power is required, for a trial.
+An attached server (`engine.endpoint`) does not say which GPUs it has. The emulator uses none, whatever its Run says: it
+is metered only where power is required, for a trial.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from harness.atomic_files import atomic
 from harness.errors import NoMeter
-from harness.launch import processes
 from harness.load import Measurement
 from harness.power.meters import METERS
 from harness.power.records import Metering
 from harness.power.server_gpus import OtherPlace
 from harness.power.session import Session, metered
 from harness.rundir import AttemptDir, PointDir
-from harness.server import Server
 from harness.spec import Run
-from harness.surroundings import Surroundings
-from harness.whole import atomic
 
 
 @asynccontextmanager
 async def power_of(
-    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, elsewhere: Sequence[OtherPlace] = ()
+    run: Run, attempt: AttemptDir, *, required: bool, idle_s: float, other_nodes: Sequence[OtherPlace] = ()
 ) -> AsyncIterator[Session | None]:
     """The GPUs' power, first while they are idle; None where there is none to be had.
 
@@ -39,17 +36,9 @@ async def power_of(
         yield None
         return
     stream, log = attempt.power, attempt.power_log
-    async with metered(vendor, gpus, engine.env, stream, log, required=required, other_nodes=elsewhere) as power:
+    async with metered(vendor, gpus, engine.env, stream, log, required=required, other_nodes=other_nodes) as power:
         await power.idle(idle_s, attempt.idle_bare)
         yield power
-
-
-def processes_of(server: Server, around: Surroundings | None) -> frozenset[int] | None:
-    """The server's processes on this machine; None where they can't be told from others'."""
-    if around:
-        return around.server_processes()
-    leader = server.endpoint.pid
-    return None if leader is None else frozenset(processes.session_members(leader))
 
 
 async def keep_power(files: PointDir, measured: Measurement, power: Session | None) -> Metering | None:

@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.atomic_files import atomic, clear_partial, read_json, write_json, write_text
 from harness.errors import LockMismatch, ResultsError
-from harness.hold import hold
-from harness.whole import atomic, clear_partial, read_json, write_json, write_text
+from harness.folder_lock import locked
 
 _HELD = ".held"
 _LAUNCHES = re.compile(r"^launches: (\d+)$", re.MULTILINE)
@@ -246,7 +246,7 @@ class SweepDir:
         Raises:
             UserError: another harness is at work in the folder.
         """
-        with hold(self.path / _HELD):
+        with locked(self.path / _HELD):
             clear_partial(self.path)
             yield
 
@@ -257,7 +257,7 @@ class SweepDir:
         Raises:
             UserError: somebody is at work who wants it alone.
         """
-        with hold(self.path / _HELD, shared=True):
+        with locked(self.path / _HELD, shared=True):
             yield
 
     def locked(self) -> Path:

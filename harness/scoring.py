@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness import answers, checks, config, evaluation, ladder, metrics
+from harness import checks, config, ladder, metrics
+from harness.accuracy import agreement, lm_eval
+from harness.atomic_files import read_json
 from harness.errors import ResultsError
 from harness.load import steady
 from harness.power.host_and_node import host_and_node_fields
@@ -22,7 +24,6 @@ from harness.records import ClientHealth, Configuration, NoWindow, PointResult, 
 from harness.rundir import AttemptDir, PointDir, SweepDir
 from harness.samplefile import read_meta, sample_batches
 from harness.spec import Point, Run, Sweep, WindowSpec, Workload
-from harness.whole import read_json
 
 POWER_WINDOW_S = 60.0
 """Shortest window where power is read, if the cap allows it: what 0.1 s at an edge may hide is under 0.2 % of it."""
@@ -247,10 +248,10 @@ def _is_stale(sweep: Sweep, results: SweepDir, point: Point) -> bool:
 
 
 def _answers_differ(results: SweepDir, point: Point, attempt: AttemptDir) -> str | None:
-    evaluated = evaluation.newest(results.run(point.run.key))
+    evaluated = lm_eval.newest(results.run(point.run.key))
     if evaluated is not None and evaluated.below:
         return evaluated.below
-    found = answers.agreement_of(results, point.run, attempt)
+    found = agreement.agreement_of(results, point.run, attempt)
     if found is None or not found.differs:
         return None
     return f"MTP's answers go with Off's for {found.mtp:.0%} of their length, Off's with each other for {found.off:.0%}"
@@ -267,15 +268,15 @@ def _agreement_unknown(sweep: Sweep, results: SweepDir, run: Run, attempt: Attem
     measured = {each.key for each in sweep.all_runs()}
     if run.mtp.forced_acceptance_length is not None or run.baseline.key not in measured:
         return None
-    return answers.lacking(results, run, attempt) if _is_done(sweep, results, run.baseline) else None
+    return agreement.lacking(results, run, attempt) if _is_done(sweep, results, run.baseline) else None
 
 
 def _task_unknown(sweep: Sweep, results: SweepDir, point: Point) -> str | None:
     """Why a task that was asked for has no score; None as well while one may still come."""
-    asked = evaluation.asked_of(sweep, point.run)
+    asked = lm_eval.evaluation_of(sweep, point.run)
     if asked is None:
         return None
-    evaluated = evaluation.newest(results.run(point.run.key))
+    evaluated = lm_eval.newest(results.run(point.run.key))
     if evaluated is not None:
         return evaluated.reason and f"{evaluated.task}: {evaluated.reason}"
     return f"{asked.task}: was put to none of its servers" if _is_done(sweep, results, point.run) else None

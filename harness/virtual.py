@@ -13,6 +13,7 @@ from functools import partial
 import msgspec
 
 from harness.arrivals import most_in_flight, schedule_s
+from harness.atomic_files import write_json
 from harness.emulator.command import settings
 from harness.emulator.settings import VERSION, Settings
 from harness.emulator.virtual_load import Observed, StopCheck, closed_loop, open_loop
@@ -26,7 +27,6 @@ from harness.records import ClientHealth
 from harness.rundir import AttemptDir
 from harness.scoring import Measured
 from harness.spec import Point, Run, Sweep
-from harness.whole import write_json
 
 NODE = "virtual"
 SLOWEST_S = 86_400.0

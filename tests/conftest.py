@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from harness.atomic_files import write_json, write_text
 from harness.power.stream import Device, Header, PowerSample, Reading, Stream
 from harness.records import Configuration, Estimate, PointResult
 from harness.rundir import SweepDir
-from harness.whole import write_json, write_text
 
 # A property holds or not, however long a busy machine takes over an example.
 settings.register_profile("untimed", deadline=None)

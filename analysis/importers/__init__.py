@@ -18,9 +18,9 @@ from analysis.importers.lines import newest_runs
 from analysis.importers.read import Record, read_records
 from analysis.importers.report import Imported, ImportReport, Unusable, reasons
 from analysis.importers.row import FlatRow
+from harness.atomic_files import atomic
 from harness.errors import ResultsError, UserError
 from harness.rundir import SweepDir
-from harness.whole import atomic
 
 __all__ = [
     "FORMATS",

@@ -27,7 +27,7 @@ class Endpoint:
         base_url: scheme, host and port, no trailing slash.
         model: the name that it serves the model under; new for each launch, so that a stranger can't answer for it.
         api_key: secret of this launch; never written, never logged.
-        pid: leader of the server's process group; None for one that was started elsewhere.
+        pid: leader of the server's process group; None for one that was attached (`engine.endpoint`).
     """
 
     base_url: str

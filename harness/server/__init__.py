@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from harness import launch, provenance
+from harness.atomic_files import write_json
 from harness.engines import Endpoint, Engine, engine_named
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
@@ -30,7 +31,6 @@ from harness.server.command import KEY_VARIABLE, command, commands, record
 from harness.server.process import last_words, running
 from harness.server.ready import Candidate, served_models, until_ready
 from harness.spec import Run
-from harness.whole import write_json
 
 __all__ = ["KEY_VARIABLE", "Server", "serve"]
 
@@ -49,8 +49,8 @@ class Server:
 
     Attributes:
         ready_s: from start to ready; for one that ran already, from the first look.
-        died: set as soon as its process ends; never for one that was started elsewhere.
-        log: what it says; None for one that was started elsewhere.
+        died: set as soon as its process ends; never for one that was attached (`engine.endpoint`).
+        log: what it says; None for one that was attached.
     """
 
     run: Run
@@ -110,7 +110,7 @@ class _Attempt:
 
     Attributes:
         known: the machine, before the server ran.
-        log: None for a server that was started elsewhere.
+        log: None for a server that was attached (`engine.endpoint`).
     """
 
     run: Run
@@ -121,14 +121,25 @@ class _Attempt:
     died: asyncio.Event
     log: Path | None
 
-    async def meet(self, candidate: Candidate, places: Placeholders, limit_s: float, on_wait: OnWait) -> Server:
+    def command_for(self, endpoint: Endpoint, port: int, wrapping: Wrapping) -> tuple[launch.Command, Placeholders]:
+        """The command to start, recorded in argv.json; and what files hold in place of what each launch has anew."""
+        places = Placeholders.of(self.run, port=port, key=endpoint.api_key, name=endpoint.model)
+        places = replace(places, parts={**places.parts, **wrapping.hidden})
+        inner = commands(self.run, self.engine, endpoint, port, wrapping.nodes)
+        asked = command(self.run, self.engine, endpoint, port, inner, wrapping)
+        write_json(self.files.argv, record(self.run, self.engine, asked, inner, self.stamps, places))
+        return asked, places
+
+    async def wait_and_describe(
+        self, candidate: Candidate, places: Placeholders, limit_s: float, on_wait: OnWait
+    ) -> Server:
         """Wait until the server is ready, ask what it is, write that down."""
         endpoint, http = candidate.endpoint, candidate.http
         try:
             ready_s = await until_ready(candidate, limit_s=limit_s, died=self.died, on_wait=on_wait)
         except ServerNotReady as error:
             raise ServerNotReady(f"{self.run.key}: {error}{last_words(self.log, endpoint)}") from None
-        async with self.blames(endpoint):
+        async with self.errors_named(endpoint):
             version = await self.engine.version(http, endpoint)
             reported = await self.engine.configuration(http, endpoint, self.run)
         known = await asyncio.to_thread(provenance.with_server, self.known, self.run, version)
@@ -151,7 +162,7 @@ class _Attempt:
         )
 
     @asynccontextmanager
-    async def blames(self, endpoint: Endpoint) -> AsyncIterator[None]:
+    async def errors_named(self, endpoint: Endpoint) -> AsyncIterator[None]:
         """Tell requests that fail inside the block as the server's failure, or its death where that was the cause."""
         try:
             yield
@@ -183,24 +194,16 @@ async def _launched(run: Run, files: AttemptDir, wrapping: Wrapping | None, on_w
     )
     with launch.reserve_port() as held:
         port: int = held.getsockname()[1]
-        endpoint = Endpoint(
-            base_url=f"http://{launch.HOST}:{port}",
-            model=f"{run.model.name}-{secrets.token_hex(4)}",
-            api_key=secrets.token_urlsafe(24),
-        )
-        places = Placeholders.of(run, port=port, key=endpoint.api_key, name=endpoint.model)
-        places = replace(places, parts={**places.parts, **wrapping.hidden})
-        inner = commands(run, engine, endpoint, port, wrapping.nodes)
-        asked = command(run, engine, endpoint, port, inner, wrapping)
-        write_json(files.argv, record(run, engine, asked, inner, attempt.stamps, places))
+        endpoint = _endpoint(run, port)
+        asked, places = attempt.command_for(endpoint, port, wrapping)
     async with running(asked, files.log, died) as pid, _session() as http:
         endpoint = replace(endpoint, pid=pid)
         # Where the listener is in another session or on another node, the model's name is still ours alone.
         candidate = Candidate(
-            engine, endpoint, http, is_ours=lambda: wrapping.elsewhere or processes.listens(pid, port)
+            engine, endpoint, http, is_ours=lambda: wrapping.processes_hidden or processes.listens(pid, port)
         )
-        server = await attempt.meet(candidate, places, run.model.ready_limit_s, on_wait)
-        async with attempt.blames(endpoint):
+        server = await attempt.wait_and_describe(candidate, places, run.model.ready_limit_s, on_wait)
+        async with attempt.errors_named(endpoint):
             yield server
 
 
@@ -217,11 +220,20 @@ async def _attached(run: Run, files: AttemptDir, url: str, on_wait: OnWait) -> A
         log=None,
     )
     unnamed = Endpoint(base_url=url, model="", api_key=key)
-    async with _session() as http, attempt.blames(unnamed):
+    async with _session() as http, attempt.errors_named(unnamed):
         endpoint = replace(unnamed, model=_the_model(run, await served_models(http, unnamed)))
         places = Placeholders.of(run, key=key)
         write_json(files.argv, {"argv": [], "env": {}, "stamps": list(attempt.stamps)})
-        yield await attempt.meet(Candidate(engine, endpoint, http), places, ATTACH_LIMIT_S, on_wait)
+        yield await attempt.wait_and_describe(Candidate(engine, endpoint, http), places, ATTACH_LIMIT_S, on_wait)
+
+
+def _endpoint(run: Run, port: int) -> Endpoint:
+    """Where a server of ours will listen, under a name and with a key that no other launch has."""
+    return Endpoint(
+        base_url=f"http://{launch.HOST}:{port}",
+        model=f"{run.model.name}-{secrets.token_hex(4)}",
+        api_key=secrets.token_urlsafe(24),
+    )
 
 
 def _words(error: Exception, endpoint: Endpoint) -> str:

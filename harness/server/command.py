@@ -6,13 +6,13 @@ from pathlib import Path
 
 from harness.engines import Additions, Endpoint, Engine, Nodes
 from harness.launch import HOST, Command
-from harness.launch.wrapping import Inner, Wrapping
+from harness.launch.wrapping import NodeCommand, Wrapping
 from harness.power.meters import visibility_order
 from harness.provenance.disclosure import Placeholders, disclosed
 from harness.spec import Run
 
 KEY_VARIABLE = "MTPBENCH_API_KEY"
-"""Holds the key of a server that was started elsewhere, where it asks for one."""
+"""Holds the key of an attached server (`engine.endpoint`), where it asks for one."""
 
 NOT_INHERITED = {"PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", KEY_VARIABLE}
 """Variables that speak of the environment that mtpbench runs in, not of the engine's."""
@@ -33,7 +33,7 @@ def additions(run: Run, engine: Engine, endpoint: Endpoint, port: int, node: Add
     return Additions(args, {name: value for part in parts for name, value in part.env.items()})
 
 
-def commands(run: Run, engine: Engine, endpoint: Endpoint, port: int, nodes: Nodes | None) -> list[Inner]:
+def commands(run: Run, engine: Engine, endpoint: Endpoint, port: int, nodes: Nodes | None) -> list[NodeCommand]:
     """The server's own command on each of its nodes.
 
     Raises:
@@ -42,11 +42,11 @@ def commands(run: Run, engine: Engine, endpoint: Endpoint, port: int, nodes: Nod
     """
     program = engine.executable(run)
     of_nodes = [Additions()] if nodes is None else [engine.node_args(run, nodes, rank) for rank in range(nodes.count)]
-    return [Inner((*program, *additions(run, engine, endpoint, port, node).args), node.env) for node in of_nodes]
+    return [NodeCommand((*program, *additions(run, engine, endpoint, port, node).args), node.env) for node in of_nodes]
 
 
 def command(
-    run: Run, engine: Engine, endpoint: Endpoint, port: int, inner: Sequence[Inner], wrapping: Wrapping
+    run: Run, engine: Engine, endpoint: Endpoint, port: int, inner: Sequence[NodeCommand], wrapping: Wrapping
 ) -> Command:
     """What to run, with what goes around it."""
     added = additions(run, engine, endpoint, port)
@@ -60,7 +60,7 @@ def command(
         **wrapping.env,
         **engine.key_env(endpoint.api_key or ""),
     }
-    argv = wrapping.around(inner, {*given, *(name for node in inner for name in node.env)})
+    argv = wrapping.wrap(inner, {*given, *(name for node in inner for name in node.env)})
     return Command(tuple(argv), {**env, **given}, wrapping.ask_to_end)
 
 
@@ -68,7 +68,7 @@ def record(
     run: Run,
     engine: Engine,
     asked: Command,
-    inner: Sequence[Inner],
+    inner: Sequence[NodeCommand],
     stamps: tuple[str, ...],
     places: Placeholders,
 ) -> dict[str, object]:

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
 from harness import config
+from harness.atomic_files import write_json
 from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
 from harness.power.server_gpus import OtherPlace
@@ -31,7 +33,6 @@ from harness.slurm.step import ServerStep
 from harness.slurm.submissions import submissions
 from harness.spec import Cluster, Point, Run, Sweep
 from harness.sweep import measure_part
-from harness.whole import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class _Work:
     site: Cluster
     sweep: Sweep
     notice: str | None = None
+    shares_folder: ClassVar[bool] = True
     ownership: Ownership = field(init=False)
     step: ServerStep = field(init=False)
 
@@ -115,13 +117,14 @@ class _Work:
         """A step of this job."""
         return self.step.wrapping(run)
 
-    def elsewhere(self, run: Run) -> Sequence[OtherPlace]:
+    def other_nodes(self, run: Run) -> Sequence[OtherPlace]:
         """The job's other nodes."""
         del run
-        return self.step.elsewhere()
+        return self.step.other_nodes()
 
-    def server_processes(self) -> frozenset[int] | None:
+    def server_processes(self, leader: int | None) -> frozenset[int] | None:
         """Those that bear the element's mark."""
+        del leader
         return self.step.processes()
 
     async def may_start(self, point: Point) -> None:

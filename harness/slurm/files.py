@@ -17,12 +17,12 @@ from pathlib import Path
 
 import msgspec
 
+from harness.atomic_files import atomic, write_json
 from harness.errors import ResultsError, UserError
 from harness.rundir import SweepDir
 from harness.slurm.endings import End
 from harness.slurm.manifest import Element
 from harness.spec import Cluster
-from harness.whole import atomic, write_json
 
 
 @dataclass(frozen=True, slots=True)

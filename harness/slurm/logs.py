@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
+from harness.atomic_files import read_json
 from harness.errors import ClusterSilent, UserError
 from harness.rundir import SweepDir
 from harness.slurm import queue
 from harness.slurm.files import ClusterDir, tries
-from harness.whole import read_json
 
 POLL_S = 0.5
 """Between two readings of a log that is followed."""

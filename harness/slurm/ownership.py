@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from harness.atomic_files import write_json
 from harness.slurm.job import Job
-from harness.whole import write_json
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness.errors import ClusterError
 from harness.launch import processes
 from harness.launch.tidy import killed
-from harness.launch.wrapping import Inner, Wrapping
+from harness.launch.wrapping import NodeCommand, Wrapping
 from harness.power.server_gpus import OtherPlace
 from harness.slurm import calls
 from harness.slurm.containers import StepCommand, docker_removal, in_container
@@ -48,7 +48,7 @@ class ServerStep:
         """What goes around the command of a Run's server."""
         nodes = None if self.element.nodes == 1 else nodes_of(self.job.nodes, self.interface)
 
-        def around(inner: Sequence[Inner], names: Collection[str]) -> Sequence[str]:
+        def wrap(inner: Sequence[NodeCommand], names: Collection[str]) -> Sequence[str]:
             started = [self._started(run, one.argv, names) for one in inner]
             srun = (*self._srun(), *started[0].srun)
             if nodes is None:
@@ -58,15 +58,15 @@ class ServerStep:
 
         addresses = () if nodes is None else nodes.addresses
         return Wrapping(
-            around=around,
+            wrap=wrap,
             nodes=nodes,
             env={MARK: self.mark},
             ask_to_end=self._ask_to_end,
             hidden={self.job.name: "<job>", **{address: f"<node-{rank}>" for rank, address in enumerate(addresses)}},
-            elsewhere=True,
+            processes_hidden=True,
         )
 
-    def elsewhere(self) -> tuple[OtherPlace, ...]:
+    def other_nodes(self) -> tuple[OtherPlace, ...]:
         """The other nodes of its servers, and what starts a command there."""
         if self.element.nodes == 1:
             return ()
@@ -89,7 +89,7 @@ class ServerStep:
             removal = docker_removal(self.job.name)
             await asyncio.to_thread(subprocess.run, removal, capture_output=True, check=False, timeout=calls.LIMIT_S)
         here = await killed(MARK, self.mark)
-        others = self.elsewhere() if everywhere else ()
+        others = self.other_nodes() if everywhere else ()
         there = await asyncio.gather(*(asyncio.to_thread(self._tidied, place) for place in others))
         return tuple(sorted({*here, *(pid for pids in there for pid in pids)}))
 

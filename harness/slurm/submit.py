@@ -20,7 +20,7 @@ import msgspec
 
 from harness import config
 from harness.errors import ClusterError, ClusterSilent, UserError
-from harness.hold import hold
+from harness.folder_lock import locked
 from harness.paths import job_script
 from harness.rundir import SweepDir
 from harness.slurm import calls
@@ -74,7 +74,7 @@ def submit(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLA
         ClusterError: Slurm refused.
     """
     files = ClusterDir(SweepDir(folder.absolute()))
-    with hold(files.path / ".submitting"):
+    with locked(files.path / ".submitting"):
         elements = _frozen(files, sweep, cluster, manner)
         known = _reconciled(files)
         queue = calls.queued({one.name for one in known})
@@ -101,7 +101,7 @@ def commands(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_P
         ClusterError: Slurm does not say how large its arrays may be.
     """
     files = ClusterDir(SweepDir(folder.absolute()))
-    with hold(files.path / ".submitting"):
+    with locked(files.path / ".submitting"):
         elements = _frozen(files, sweep, cluster, manner)
     arrays = _arrays(files, cluster, [element for element in elements if element.is_incomplete(sweep, files.results)])
     program = f"MTPBENCH={shlex.quote(_program())}"

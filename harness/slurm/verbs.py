@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.arguments import EngineName, Results, SweepFile
+from harness.cli_arguments import EngineName, Results, SweepFile
 
 verbs = typer.Typer()
 

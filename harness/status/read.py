@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import config, ladder
-from harness.now import Now, read_note
+from harness.atomic_files import read_json
 from harness.plan.guess import Guess, outlook_of, point_s, ready_s, total
 from harness.progress.grid import Cell
 from harness.rundir import PointDir, SweepDir
+from harness.server_note import ServerNote, read_server_note
 from harness.spec import Point, Run, Sweep
 from harness.units import NS_PER_S
-from harness.whole import read_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Server:
 
     run: Run
     attempt: int
-    now: Now
+    now: ServerNote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +89,13 @@ def read(folder: Path) -> Status:
     )
 
 
-def _notes(results: SweepDir, run: Run) -> dict[int, Now]:
+def _notes(results: SweepDir, run: Run) -> dict[int, ServerNote]:
     """What was left by each start of a Run's server, by attempt."""
-    found = {attempt.number: read_note(attempt) for attempt in results.run(run.key).attempts()}
+    found = {attempt.number: read_server_note(attempt) for attempt in results.run(run.key).attempts()}
     return {number: now for number, now in found.items() if now is not None}
 
 
-def _point(results: SweepDir, point: Point, notes: Mapping[int, Now]) -> PointStatus:
+def _point(results: SweepDir, point: Point, notes: Mapping[int, ServerNote]) -> PointStatus:
     files = results.run(point.run.key).point(point.folder)
     if files.done:
         return _done(point, files)
@@ -123,7 +123,7 @@ def _took_s(files: PointDir) -> float | None:
     return float(window["cut_s"] + 2 * window["request_time_s"] + (window["end_ns"] - window["start_ns"]) / NS_PER_S)
 
 
-def _left_s(sweep: Sweep, points: Sequence[PointStatus], notes: Sequence[Now]) -> Guess:
+def _left_s(sweep: Sweep, points: Sequence[PointStatus], notes: Sequence[ServerNote]) -> Guess:
     """What is left of the points and of the starts, less what is under way has had already."""
     waiting = [each for each in points if each.cell in (Cell.LEFT, Cell.RUNNING)]
     up = {(each.point.run.key, each.point.launch) for each in waiting if each.cell is Cell.RUNNING}
@@ -144,7 +144,7 @@ def _point_s(sweep: Sweep, point: Point, points: Sequence[PointStatus]) -> Guess
     return point_s(outlook_of(point, sweep).request_s, sweep, point.rate)
 
 
-def _ready_s(run: Run, notes: Sequence[Now]) -> Guess:
+def _ready_s(run: Run, notes: Sequence[ServerNote]) -> Guess:
     """As long as other starts took, or else as planned."""
     took = [now.ready_s for now in notes if now.ready_s is not None]
     return Guess(min(took), max(took)) if took else ready_s(run)

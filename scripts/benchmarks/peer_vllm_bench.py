@@ -31,6 +31,7 @@ import numpy as np
 from _vllm_bench import Peer, effect_pct, figures
 
 from harness import config, load, metrics, prompts, stats
+from harness.atomic_files import write_json
 from harness.engines.base import program
 from harness.errors import MtpbenchError
 from harness.load import steady
@@ -42,7 +43,6 @@ from harness.records import Samples, Window
 from harness.rundir import AttemptDir
 from harness.server import Server, serve
 from harness.spec import Point, Run, Sweep, WindowSpec
-from harness.whole import write_json
 
 OURS = "mtpbench"
 FIGURES = {"output_tok_s": "output tok/s", "tpot_ms": "median TPOT, ms"}

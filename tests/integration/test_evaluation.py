@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from harness.accuracy.lm_eval import require_loadable_task
 from harness.config import load
 from harness.errors import MachineUnfit
-from harness.evaluation import see_that_it_can
 from harness.sweep import run_sweep
 
 PROFILE = """
@@ -101,6 +101,6 @@ def test_an_environment_without_lm_eval_is_said_in_a_line(sweep, tmp_path):
     elsewhere = asked.accuracy.model_copy(update={"venv": str(tmp_path)})
 
     with pytest.raises(MachineUnfit, match=r"pip install 'mtpbench\[accuracy\]'") as stopped:
-        asyncio.run(see_that_it_can(asked.model_copy(update={"accuracy": elsewhere})))
+        asyncio.run(require_loadable_task(asked.model_copy(update={"accuracy": elsewhere})))
 
     assert "\n" not in str(stopped.value)

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from harness import launch
+from harness.atomic_files import read_json
 from harness.engines import Endpoint
 from harness.errors import EngineMissing, ServerDied, ServerError, ServerNotReady
 from harness.launch import processes
@@ -19,7 +20,6 @@ from harness.rundir import AttemptDir
 from harness.server import KEY_VARIABLE, Server, serve
 from harness.server.ready import Candidate, until_ready
 from harness.spec import EngineSpec, Gpu, Model, Mtp, Parallel, Run, ServerSettings, Vendor
-from harness.whole import read_json
 
 
 def run_with(*args: str, draft_tokens: int = 2, ready_limit_s: float = 60.0, **engine) -> Run:
@@ -243,7 +243,7 @@ async def test_an_image_needs_something_that_starts_containers(attempt):
 
 async def test_a_prefix_stands_before_the_command(attempt):
     async with serve(
-        run_with(), attempt, wrapping=Wrapping(around=lambda inner, _: ("env", "MARK=1", *inner[0].argv))
+        run_with(), attempt, wrapping=Wrapping(wrap=lambda inner, _: ("env", "MARK=1", *inner[0].argv))
     ) as server:
         assert "MARK=1" in of_process(server.endpoint.pid, "environ")
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from toys import MODEL
 
+from harness.atomic_files import write_json
 from harness.config import dump, load_file, packaged_configs
 from harness.emulator.acceptance import OFF, Speculation
 from harness.emulator.profile import Profile
@@ -20,7 +21,6 @@ from harness.rundir import SweepDir
 from harness.samplefile import write_samples
 from harness.scoring import Measured, score_point
 from harness.spec import EngineSpec, Gpu, Sweep, Vendor, WindowSpec, Workload, expand
-from harness.whole import write_json
 
 CONCURRENCIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 GPU = Gpu(name="gpu", label="GPU", vendor=Vendor.NVIDIA, arch="any", memory_gb=80, source="made up")

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from toys import CPU, MODEL
 
-from harness.answers import Answers
+from harness.accuracy.agreement import Answers
+from harness.atomic_files import write_json
 from harness.config import dump
 from harness.errors import UserError
 from harness.rundir import SweepDir
 from harness.scoring import rescore, score_answers_anew
 from harness.spec import EngineSpec, Evaluation, Sweep, WindowSpec, Workload, expand
 from harness.sweep import run_sweep
-from harness.whole import write_json
 
 SWEEP = Sweep(
     name="accuracy",

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from harness.atomic_files import atomic, write_json, write_text
 from harness.errors import LockMismatch, ResultsError, UserError
 from harness.rundir import PointDir, SweepDir
-from harness.whole import atomic, write_json, write_text
 
 
 def done_point(sweep, key, folder, **row):
@@ -159,7 +159,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from harness.rundir import SweepDir
-from harness.whole import write_json, write_text
+from harness.atomic_files import write_json, write_text
 sweep = SweepDir(Path(sys.argv[1]))
 with sweep.held():
     sweep.claim("name: crash\\n")

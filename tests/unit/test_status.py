@@ -5,14 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import config, now, status
+from harness import config, server_note, status
+from harness.atomic_files import read_json, write_json
 from harness.errors import ResultsError
 from harness.progress.grid import Cell
 from harness.records import Window
 from harness.rundir import SweepDir
 from harness.spec import expand
 from harness.units import NS_PER_S
-from harness.whole import read_json, write_json
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_points_are_told_apart_by_their_rows(results, sweep, tmp_path):
 def test_what_this_process_measures_is_running_until_it_says_otherwise(results, sweep, tmp_path):
     point = expand(sweep)[0]
     attempt = results.run(point.run.key).new_attempt()
-    now.leave_note(attempt, point.launch, "measuring", point=point.folder, ready_s=3.0)
+    server_note.write_server_note(attempt, point.launch, "measuring", point=point.folder, ready_s=3.0)
     while_it_runs = status.read(tmp_path)
-    now.leave_note(attempt, point.launch, "stopped", ready_s=3.0)
+    server_note.write_server_note(attempt, point.launch, "stopped", ready_s=3.0)
     afterwards = status.read(tmp_path)
 
     assert (Cell.RUNNING, 1) == (states(while_it_runs)[0], len(while_it_runs.servers))
@@ -88,7 +88,7 @@ def test_what_this_process_measures_is_running_until_it_says_otherwise(results, 
 def test_a_note_that_a_killed_harness_left_is_not_believed(results, sweep, tmp_path, changed):
     point = expand(sweep)[0]
     attempt = results.run(point.run.key).new_attempt()
-    now.leave_note(attempt, point.launch, "measuring", point=point.folder)
+    server_note.write_server_note(attempt, point.launch, "measuring", point=point.folder)
     write_json(attempt.now, read_json(attempt.now) | changed)
 
     assert Cell.LEFT == states(status.read(tmp_path))[0]
@@ -97,7 +97,7 @@ def test_a_note_that_a_killed_harness_left_is_not_believed(results, sweep, tmp_p
 def test_a_note_from_another_machine_is_believed(results, sweep, tmp_path):
     point = expand(sweep)[0]
     attempt = results.run(point.run.key).new_attempt()
-    now.leave_note(attempt, point.launch, "measuring", point=point.folder)
+    server_note.write_server_note(attempt, point.launch, "measuring", point=point.folder)
     write_json(attempt.now, read_json(attempt.now) | {"host": "elsewhere", "boot": "another"})
 
     assert Cell.RUNNING == states(status.read(tmp_path))[0]
@@ -108,7 +108,7 @@ def test_the_time_left_is_what_the_same_points_took_before(results, sweep, tmp_p
     for point in measured:
         finish(results, point, window_s=10 if point.concurrency != last.concurrency else 40)
     attempt = results.run(last.run.key).new_attempt()
-    now.leave_note(attempt, last.launch, "stopped", ready_s=3.0)
+    server_note.write_server_note(attempt, last.launch, "stopped", ready_s=3.0)
     found = status.read(tmp_path)
 
     # Cut and two requests, the window, a start.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from harness.atomic_files import read_json
 from harness.load import Measurement
 from harness.records import Samples
-from harness.whole import read_json
 
 
 @dataclass(frozen=True)

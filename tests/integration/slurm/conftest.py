@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness import config
+from harness.atomic_files import read_json
 from harness.launch import processes
-from harness.now import read_note
 from harness.rundir import PointDir, SweepDir
+from harness.server_note import read_server_note
 from harness.slurm import calls
 from harness.slurm.endings import End
 from harness.slurm.files import ClusterDir, tries
@@ -23,7 +24,6 @@ from harness.slurm.manifest import Manner
 from harness.slurm.step import MARK
 from harness.slurm.submissions import Submission, submissions
 from harness.slurm.submit import Submitted, submit
-from harness.whole import read_json
 
 SCRIPTS = Path(__file__).parents[3] / "scripts" / "slurm_box"
 LIMIT_S = 240.0
@@ -167,7 +167,7 @@ class Submittable:
 
     def measures(self) -> set[str]:
         """Points that are being measured, by folder."""
-        notes = (read_note(attempt) for run in self.files.results.runs() for attempt in run.attempts())
+        notes = (read_server_note(attempt) for run in self.files.results.runs() for attempt in run.attempts())
         return {note.point for note in notes if note is not None and note.point is not None and note.lasts}
 
     def put_down(self, fault: str, at_s: float, *, in_flight: bool = True) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.whole import read_json
+from harness.atomic_files import read_json
 
 from .conftest import Submittable, slurm
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.atomic_files import read_json
 from harness.slurm import calls, queue
-from harness.whole import read_json
 
 from .conftest import Submittable, until
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.atomic_files import read_json
 from harness.power.stream import read_stream
 from harness.slurm import queue
-from harness.whole import read_json
 
 from .conftest import Submittable, until
 

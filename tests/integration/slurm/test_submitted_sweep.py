@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
+from harness.atomic_files import read_json
 from harness.errors import ClusterSilent, UserError
 from harness.rundir import SweepDir
 from harness.slurm import calls, queue
@@ -17,7 +18,6 @@ from harness.slurm.logs import log_of, read
 from harness.slurm.submissions import active_elements
 from harness.slurm.watch import status_screen, watched
 from harness.sweep import run_sweep
-from harness.whole import read_json
 
 from .conftest import until
 

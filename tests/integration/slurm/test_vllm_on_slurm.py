@@ -5,11 +5,11 @@ import os
 import pytest
 
 from harness import config
+from harness.atomic_files import read_json
 from harness.rundir import SweepDir
 from harness.slurm.files import ClusterDir
 from harness.slurm.submissions import submissions
 from harness.slurm.submit import submit
-from harness.whole import read_json
 
 from .conftest import idle, until
 

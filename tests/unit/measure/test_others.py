@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.checks import CHECKS, judge
+from harness.checks import CHECKS, Evidence, judge
 from harness.records import EngineCounters
 
 

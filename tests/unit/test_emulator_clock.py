@@ -10,8 +10,8 @@ from toys import STEP
 
 from harness import config
 from harness.arrivals import schedule_s
-from harness.dilation import Dilation, hurried, hurried_load, refuse_speed
 from harness.emulator.virtual_load import EPOCH_NS, closed_loop
+from harness.emulator_clock import EmulatorClock, load_in_real_time, refuse_speed, with_speed
 from harness.errors import UserError
 from harness.load import Measurement
 from harness.records import ClientHealth, Reads, RequestSample
@@ -38,7 +38,7 @@ def points(name, **more):
 
 def test_every_time_of_a_point_is_stretched_and_nothing_else_is():
     seen = measured()
-    stretched = Dilation(4.0, EPOCH_NS).measurement(seen)
+    stretched = EmulatorClock(4.0, EPOCH_NS).measurement(seen)
 
     for name in ("sent_ns", "end_ns", "chunk_ns"):
         assert (4 * (getattr(seen.samples, name) - EPOCH_NS) == getattr(stretched.samples, name) - EPOCH_NS).all()
@@ -54,10 +54,12 @@ def test_a_schedule_comes_sooner_and_its_times_are_stretched_back():
     point, *_ = points("quickstart-emulator", concurrency=None, rate=(2.0,), arrivals=Arrivals())
     seen = measured()
     due_ns = np.where(seen.samples.index % 2, seen.samples.sent_ns - 1000, -1)
-    stretched = Dilation(4.0, EPOCH_NS).measurement(replace(seen, samples=replace(seen.samples, due_ns=due_ns))).samples
+    stretched = (
+        EmulatorClock(4.0, EPOCH_NS).measurement(replace(seen, samples=replace(seen.samples, due_ns=due_ns))).samples
+    )
 
-    assert 8.0 == hurried_load(point, 4.0).rate
-    assert [4 * due for due in islice(schedule_s(hurried_load(point, 4.0)), 9)] == pytest.approx(
+    assert 8.0 == load_in_real_time(point, 4.0).rate
+    assert [4 * due for due in islice(schedule_s(load_in_real_time(point, 4.0)), 9)] == pytest.approx(
         list(islice(schedule_s(point), 9))
     )
     assert (stretched.due_ns[due_ns < 0] == -1).all()
@@ -65,7 +67,7 @@ def test_a_schedule_comes_sooner_and_its_times_are_stretched_back():
 
 
 def test_a_client_that_is_late_is_later_in_the_faster_clock():
-    health = Dilation(4.0, EPOCH_NS).measurement(measured()).health
+    health = EmulatorClock(4.0, EPOCH_NS).measurement(measured()).health
 
     assert (0.5, 0.004, 0.016) == (health.busy, health.lateness_p50_s, health.lateness_max_s)
     assert (9, 4e-4, 0.1) == (health.reads.count, pytest.approx(health.reads.late_p99_s), health.reads.several)
@@ -79,7 +81,7 @@ def test_a_stop_rule_sees_the_faster_clock():
             heard.append((now_ns, [(request.sent_ns, request.end_ns) for request in finished]))
             return False
 
-    rule = Dilation(10.0, 0).rule(Rule())
+    rule = EmulatorClock(10.0, 0).rule(Rule())
     first, second = (
         RequestSample(
             index=index,
@@ -102,17 +104,17 @@ def test_a_stop_rule_sees_the_faster_clock():
 
 
 def test_one_is_our_own_time():
-    seen, clock = measured(), Dilation(1.0)
+    seen, clock = measured(), EmulatorClock(1.0)
 
     assert seen is clock.measurement(seen)
     (point, *_) = points("quickstart-emulator")
-    assert point.run is hurried(point.run, 1.0)
+    assert point.run is with_speed(point.run, 1.0)
 
 
 def test_a_server_is_told_its_speed_after_its_own_arguments():
     (point, *_) = points("quickstart-emulator")
 
-    assert ("--speed", "2.5") == hurried(point.run, 2.5).engine.args[-2:]
+    assert ("--speed", "2.5") == with_speed(point.run, 2.5).engine.args[-2:]
 
 
 @pytest.mark.parametrize(

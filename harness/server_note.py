@@ -11,13 +11,13 @@ from typing import Literal
 
 import msgspec
 
+from harness.atomic_files import read_json, write_json
 from harness.errors import ResultsError
 from harness.launch import processes
 from harness.rundir import AttemptDir
-from harness.whole import read_json, write_json
 
 
-class Now(msgspec.Struct, frozen=True, kw_only=True):
+class ServerNote(msgspec.Struct, frozen=True, kw_only=True):
     """What is being done with a server.
 
     Attributes:
@@ -54,7 +54,7 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
         return (at - datetime.fromisoformat(self.since)).total_seconds()
 
 
-def leave_note(
+def write_server_note(
     files: AttemptDir,
     launch: int,
     doing: Literal["starting", "measuring", "stopped"],
@@ -65,7 +65,7 @@ def leave_note(
     """Say what this process does with a server from now on."""
     me = processes.stat(os.getpid())
     assert me is not None
-    note = Now(
+    note = ServerNote(
         launch=launch,
         doing=doing,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -79,7 +79,7 @@ def leave_note(
     write_json(files.now, msgspec.to_builtins(note))
 
 
-def read_note(files: AttemptDir) -> Now | None:
+def read_server_note(files: AttemptDir) -> ServerNote | None:
     """What was left; None for a start that left nothing.
 
     Raises:
@@ -88,6 +88,6 @@ def read_note(files: AttemptDir) -> Now | None:
     if not files.now.exists():
         return None
     try:
-        return msgspec.convert(read_json(files.now), Now)
+        return msgspec.convert(read_json(files.now), ServerNote)
     except msgspec.ValidationError as error:
         raise ResultsError(f"{files.now}: {error}; delete the file") from error

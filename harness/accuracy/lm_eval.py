@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from harness.atomic_files import write_json
 from harness.errors import MachineUnfit
 from harness.paths import expand
 from harness.rundir import AttemptDir, RunDir
 from harness.server import Server
 from harness.spec import Evaluation, Run, Sweep
-from harness.whole import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ get_task_dict([sys.argv[1]], TaskManager(include_path=sys.argv[2] or None))
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it.
+    """Result of one lm-eval task on one server.
 
     Attributes:
         scores: every exact match that the task counts, by lm-eval's name: strict and flexible are two.
@@ -68,7 +68,7 @@ class _Said(msgspec.Struct, rename={"n_samples": "n-samples"}):
     n_samples: dict[str, _Questions]
 
 
-async def see_that_it_can(sweep: Sweep) -> None:
+async def require_loadable_task(sweep: Sweep) -> None:
     """Load the task once before any server starts: a missing data set must not cost hours of GPU.
 
     Raises:
@@ -87,7 +87,7 @@ async def see_that_it_can(sweep: Sweep) -> None:
 
 async def evaluate(server: Server, attempt: AttemptDir, sweep: Sweep, launch: int) -> None:
     """Put the task to a server and write what came of it, failures included."""
-    asked = asked_of(sweep, server.run)
+    asked = evaluation_of(sweep, server.run)
     if asked is None or launch > 0:
         return
     floor, most = asked.floor_for(server.run.model), server.run.settings.max_running_requests
@@ -105,7 +105,7 @@ async def evaluate(server: Server, attempt: AttemptDir, sweep: Sweep, launch: in
     write_json(attempt.accuracy, msgspec.to_builtins(found))
 
 
-def asked_of(sweep: Sweep, run: Run) -> Evaluation | None:
+def evaluation_of(sweep: Sweep, run: Run) -> Evaluation | None:
     """The task that a Run is to be put to: forced acceptance writes other tokens on purpose."""
     return sweep.accuracy if run.mtp.forced_acceptance_length is None else None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.answers import Answers, agreement, is_asked, shared
+from harness.accuracy.agreement import Answers, agreement, is_asked, shared
 
 HONEST = tuple(tuple(range(question, question + 48)) for question in range(10))
 

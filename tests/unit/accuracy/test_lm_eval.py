@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from harness import config
+from harness.accuracy.lm_eval import Evaluated, found_in
 from harness.errors import ConfigError
-from harness.evaluation import Evaluated, found_in
 from harness.spec import Evaluation
 
 SWEEP = Path("dsr1-fp8-b200-8k1k")

@@ -24,7 +24,7 @@ CHUNKS_S = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class Dilation:
+class EmulatorClock:
     """A clock that was ours at `origin_ns` and goes `speed` times as fast since."""
 
     speed: float
@@ -41,7 +41,7 @@ class Dilation:
 
     def rule(self, stop: Stop) -> Stop:
         """A stop rule that sees all in its time."""
-        return stop if self.speed == 1.0 else _DilatedStop(stop, self)
+        return stop if self.speed == 1.0 else _StopInEmulatorTime(stop, self)
 
     def measurement(self, seen: Measurement) -> Measurement:
         """All of a point, in its time."""
@@ -85,10 +85,10 @@ LATENESS = tuple(name for name in ClientHealth.__struct_fields__ if name.startsw
 LATE_READS = tuple(name for name in Reads.__struct_fields__ if name.endswith("_s"))
 
 
-class _DilatedStop:
+class _StopInEmulatorTime:
     """A stop rule that sees all in the time of another clock."""
 
-    def __init__(self, rule: Stop, clock: Dilation) -> None:
+    def __init__(self, rule: Stop, clock: EmulatorClock) -> None:
         self._rule = rule
         self._clock = clock
         self._finished: list[RequestSample] = []
@@ -99,7 +99,7 @@ class _DilatedStop:
         return self._rule.look(self._clock.ns(now_ns), self._finished)
 
 
-def hurried(run: Run, speed: float) -> Run:
+def with_speed(run: Run, speed: float) -> Run:
     """The same Run on a server whose clock goes faster."""
     if speed == 1.0:
         return run
@@ -107,7 +107,7 @@ def hurried(run: Run, speed: float) -> Run:
     return run.model_copy(update={"engine": engine})
 
 
-def hurried_load(point: Point, speed: float) -> Point:
+def load_in_real_time(point: Point, speed: float) -> Point:
     """The point as our clock sees it: requests that are due come as much sooner; users wait for the server anyway."""
     return point if point.rate is None else point.model_copy(update={"rate": point.rate * speed})
 

@@ -15,13 +15,13 @@ import aiohttp
 import msgspec
 import numpy as np
 
+from harness.atomic_files import atomic
 from harness.load.sse import EventStream
 from harness.records import write_jsonl
 from harness.rundir import AttemptDir, RunDir, SweepDir
 from harness.server import Server
 from harness.spec import Run, Sampling, Sweep, Workload
 from harness.stats import t_quantile
-from harness.whole import atomic
 
 logger = logging.getLogger(__name__)
 
