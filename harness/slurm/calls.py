@@ -21,10 +21,14 @@ PAUSES_S = (0.5, 2.0, 5.0, 10.0)
 
 _BUSY = re.compile(
     r"timed out|unable to contact|connection (refused|failure|reset)|transport endpoint|temporarily|zero bytes"
-    r"|backup controller|too many open|resource temporarily",
+    r"|backup controller|too many open|resource temporarily|message (send|receive) failure|rate limit"
+    r"|protocol authentication error|munge (en|de)code failed|configuration source",
     re.IGNORECASE,
 )
 """What Slurm's programs say when the controller may well answer the next time (slurm_errno.c, "Communication")."""
+
+_NO_SUCH_JOB = re.compile(r"invalid job id specified", re.IGNORECASE)
+"""What they say of a job that Slurm has forgotten, or never had."""
 
 _LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD)_(?!CONF$)")
 """Variables of a job that this process may run in: they would shape the jobs that it submits."""
@@ -130,6 +134,11 @@ def queued(names: Collection[str]) -> list[Queued]:
 def job_facts(job: str) -> dict[str, str]:
     """What `scontrol show job` says of one job or array element; values end at a blank."""
     return dict(_FACT.findall(run("scontrol", "show", "job", job, "--oneliner")))
+
+
+def says_no_such_job(error: ClusterError) -> bool:
+    """Whether a refusal is about a job that Slurm does not have, or no longer remembers."""
+    return not isinstance(error, ClusterSilent) and _NO_SUCH_JOB.search(str(error)) is not None
 
 
 def steps_named(job: str, name: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.errors import ClusterError, ClusterSilent, UserError
+from harness.errors import ClusterError, UserError
 from harness.slurm import calls
 
 POLLS = 10
@@ -76,10 +76,8 @@ async def interruption(job: Job, polls: int = POLLS) -> str | None:
             await asyncio.sleep(POLL_S)
         try:
             facts = await asyncio.to_thread(calls.job_facts, job.key)
-        except ClusterSilent:
-            return None
-        except ClusterError:  # Slurm has no such job any more
-            return "cancelled"
+        except ClusterError as error:  # any other refusal is about the question, and says nothing of the job
+            return "cancelled" if calls.says_no_such_job(error) else None
         if reason := _reason(facts):
             return reason
     return None

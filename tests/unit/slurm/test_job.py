@@ -1,11 +1,32 @@
 """Who a job is, and why Slurm ends it, from what Slurm says."""
 
+import asyncio
+import os
+from pathlib import Path
+
 import pytest
 
 from harness.errors import UserError
-from harness.slurm.job import _reason, this_job
+from harness.slurm import calls
+from harness.slurm.job import Job, _reason, interruption, this_job
 
 STARTED = "2026-11-26T00:05:34"
+JOB = Job(key="12_0", task=0, restart=0, nodes="n1")
+
+
+@pytest.fixture
+def scontrol(tmp_path, monkeypatch):
+    """Makes a program that stands in for scontrol; each call's words are a line of the file that is returned."""
+    monkeypatch.setattr(calls, "PAUSES_S", ())
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def make(script: str) -> Path:
+        program, called = tmp_path / "scontrol", tmp_path / "called"
+        program.write_text(f'#!/bin/sh\necho "$*" >> {called}\n{script}\n')
+        program.chmod(0o755)
+        return called
+
+    return make
 
 
 def test_an_element_is_never_called_by_a_number_that_is_also_its_arrays():
@@ -47,3 +68,24 @@ def test_outside_of_a_job_there_is_nothing_to_measure():
 )
 def test_a_reason_is_what_slurm_says_of_this_run_of_the_job(facts, reason):
     assert reason == _reason({"StartTime": STARTED, **facts})
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("slurm_load_jobs error: Invalid job id specified", "cancelled"),
+        ("slurm_load_jobs error: Protocol authentication error", None),
+        ("slurm_load_jobs error: Zero Bytes were transmitted or received", None),
+        ("slurm_load_jobs error: Unspecified error", None),
+    ],
+)
+def test_only_a_job_that_slurm_no_longer_has_was_cancelled(scontrol, words, reason):
+    scontrol(f"echo '{words}' >&2; exit 1")
+
+    assert reason == asyncio.run(interruption(JOB, polls=1))
+
+
+def test_a_node_without_scontrol_tells_nothing_of_its_job(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    assert asyncio.run(interruption(JOB, polls=1)) is None
