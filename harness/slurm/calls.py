@@ -30,8 +30,9 @@ _BUSY = re.compile(
 _NO_SUCH_JOB = re.compile(r"invalid job id specified", re.IGNORECASE)
 """What they say of a job that Slurm has forgotten, or never had."""
 
-_LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD)_(?!CONF$)")
-"""Variables of a job that this process may run in: they would shape the jobs that it submits."""
+_LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD|SQUEUE|SCANCEL|SCONTROL)_(?!CONF$)")
+"""Variables of a user, or of a job that this process may run in: they would shape the jobs that it submits, send one
+program to another cluster than the next, or hide jobs from it."""
 
 _FACT = re.compile(r"(\w[\w:/]*)=(\S*)")
 _SEPARATOR = "|"
@@ -80,6 +81,10 @@ class Queued:
 def run(*command: str, env: Mapping[str, str] | None = None) -> str:
     """Run a command and return what it prints; again where Slurm was busy, so only one that may be given twice.
 
+    Args:
+        command: the words.
+        env: its environment; None is `clean_environment`, the same for every program.
+
     Raises:
         ClusterError: it was refused, or there is no such program.
         ClusterSilent: no answer in several tries.
@@ -97,10 +102,15 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> str:
 def run_once(*command: str, env: Mapping[str, str] | None = None) -> str:
     """Run a command a single time and return what it prints.
 
+    Args:
+        command: the words.
+        env: as for `run`.
+
     Raises:
         ClusterError: it was refused, or there is no such program.
         ClusterSilent: no answer; what was asked for may have been done.
     """
+    env = clean_environment() if env is None else env
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except FileNotFoundError as error:

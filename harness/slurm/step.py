@@ -6,6 +6,7 @@ step's processes (seen on Slurm 22.05; NVIDIA/cloudai, pull request 942, found t
 
 import asyncio
 import logging
+import os
 import shlex
 import subprocess
 import sys
@@ -96,7 +97,8 @@ class ServerStep:
     def _tidied(self, place: OtherPlace) -> tuple[int, ...]:
         command = [*place.start, sys.executable, "-m", "harness.launch.tidy", MARK, self.mark]
         try:
-            return tuple(map(int, calls.run_once(*command).split()))
+            # As it is: srun finds its job by the job's own variables.
+            return tuple(map(int, calls.run_once(*command, env=os.environ).split()))
         except ClusterError as error:  # the job is being ended, and Slurm ends what runs there
             logger.warning("%s: %s: what is left there is not known: %s", self.job.key, place.node, error)
             return ()

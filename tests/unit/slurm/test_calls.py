@@ -87,6 +87,14 @@ def test_a_machine_without_slurm_is_said_to_be_one(monkeypatch):
         calls.queued({"some-job"})
 
 
+@pytest.mark.parametrize("variable", ["SLURM_CLUSTERS", "SQUEUE_PARTITION", "SQUEUE_USERS", "SCANCEL_PARTITION"])
+def test_every_program_asks_the_same_cluster_for_all_jobs(program, monkeypatch, variable):
+    monkeypatch.setenv(variable, "another")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+
+    assert "unset /etc/slurm.conf\n" == calls.run(program(f"echo ${{{variable}:-unset}} $SLURM_CONF"))
+
+
 def test_a_surrounding_job_does_not_shape_the_jobs_that_it_submits(monkeypatch):
     for name in ("SLURM_CONF", "SLURM_JOB_ID", "SBATCH_PARTITION", "SLURMD_NODENAME"):
         monkeypatch.setenv(name, "1")

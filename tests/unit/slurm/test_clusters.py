@@ -42,6 +42,30 @@ def test_a_fault_of_a_cluster_says_where_it_stands_and_what_was_meant(tmp_path, 
     ] == str(caught.value).splitlines()
 
 
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("--clusters=x", "can't be followed"),
+        ("--clus=x", "can't be followed"),
+        ("-Mx", "can't be followed"),
+        ("--job-name=x", "are found by the names"),
+        ("-J", "are found by the names"),
+    ],
+)
+@pytest.mark.parametrize("place", ["gpus: {h100: {extra: [WORD]}}", "gpus: {h100: {}}\nanswer: {extra: [WORD]}"])
+def test_a_site_can_t_hide_jobs_from_squeue(tmp_path, word, why, place):
+    site = tmp_path / "site.yaml"
+    site.write_text(f"label: Site\n{place.replace('WORD', word)}\nsource: a test\n")
+
+    with pytest.raises(ConfigError, match=rf"site\.yaml:\d:\d+: .*extra: {word}: .*{why}"):
+        config.load_cluster(str(site), SWEEP)
+
+
+@pytest.mark.parametrize("word", ["--cluster-constraint=x", "--mail-user=x", "--comment=x"])
+def test_other_words_of_sbatch_are_passed_on(sweep, word):
+    assert word in options(sweep, extra=(word,))
+
+
 def test_a_cluster_is_looked_for_beside_the_sweep_and_then_in_the_package(tmp_path):
     (tmp_path / "clusters").mkdir()
     (tmp_path / "clusters" / "mine.yaml").write_text("label: Mine\ngpus: {h100: {}}\nsource: a test\n")
