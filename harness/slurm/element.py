@@ -9,7 +9,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,9 +201,10 @@ def _stopping_on_signals(work: _Work, measuring: "asyncio.Task[None]") -> Iterat
 
     def on_signal(reason: str) -> None:
         work.notice = work.notice or reason
-        work.try_dir.write_end(_end(reason))  # should this process be killed before it can say more
         grace_s = max(0.0, work.element.notice_s - TEARDOWN_S) if reason == "time_limit" else 0.0
         loop.call_later(grace_s, measuring.cancel)
+        with suppress(OSError):  # a full disk must not keep it from ending
+            work.try_dir.write_end(_end(reason))  # should this process be killed before it can say more
 
     for number, reason in _SIGNALS.items():
         loop.add_signal_handler(number, on_signal, reason)
