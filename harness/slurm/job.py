@@ -78,7 +78,7 @@ async def interruption(job: Job, polls: int = POLLS) -> str | None:
             facts = await asyncio.to_thread(calls.job_facts, job.key)
         except ClusterError as error:  # any other refusal is about the question, and says nothing of the job
             return "cancelled" if calls.says_no_such_job(error) else None
-        if reason := _reason(facts):
+        if reason := _reason(facts, job.restart):
             return reason
     return None
 
@@ -99,14 +99,18 @@ async def requeue(job: Job) -> None:
     A process that ended before would make its job a completed one.
 
     Raises:
-        ClusterError: Slurm refused.
+        ClusterError: Slurm refused, or has started the job again already: what runs then is not to be disturbed.
     """
+    if _started_again(await asyncio.to_thread(calls.job_facts, job.key), job.restart):
+        raise ClusterError(f"{job.key}: is not put back in the queue, for Slurm has done so by itself")
     await asyncio.to_thread(calls.run, "scontrol", "requeue", job.key)
     await asyncio.sleep(calls.LIMIT_S * POLLS)
     raise ClusterError(f"{job.key}: was put back in the queue, and runs on")
 
 
-def _reason(facts: Mapping[str, str]) -> str | None:
+def _reason(facts: Mapping[str, str], restart: int) -> str | None:
+    if _started_again(facts, restart):  # all else is of the job's next run, not of the one that this process is of
+        return "node_failed"
     preempted, started = facts.get("PreemptTime", "None"), facts.get("StartTime", "")
     if preempted[:1].isdigit() and preempted >= started:  # an earlier run of the job may have been preempted
         return "preempted"
@@ -114,6 +118,11 @@ def _reason(facts: Mapping[str, str]) -> str | None:
     if state == "COMPLETING":  # hides what it will be as long as this process runs
         return "time_limit" if _seconds(facts, "RunTime") >= _seconds(facts, "TimeLimit") else "cancelled"
     return _BY_STATE.get(state)
+
+
+def _started_again(facts: Mapping[str, str], restart: int) -> bool:
+    """Whether Slurm has put the job back in the queue since, which it does by itself where it lost a node."""
+    return int(facts.get("Restarts", 0)) > restart
 
 
 def _seconds(facts: Mapping[str, str], name: str) -> float:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
+from harness.errors import ClusterError, UserError
 from harness.slurm import calls
-from harness.slurm.job import Job, _reason, interruption, this_job
+from harness.slurm.job import Job, _reason, interruption, requeue, this_job
 
 STARTED = "2026-11-26T00:05:34"
 JOB = Job(key="12_0", task=0, restart=0, nodes="n1")
@@ -67,7 +67,23 @@ def test_outside_of_a_job_there_is_nothing_to_measure():
     ],
 )
 def test_a_reason_is_what_slurm_says_of_this_run_of_the_job(facts, reason):
-    assert reason == _reason({"StartTime": STARTED, **facts})
+    assert reason == _reason({"StartTime": STARTED, **facts}, 0)
+
+
+@pytest.mark.parametrize(("restart", "reason"), [(0, "node_failed"), (1, None), (2, None)])
+@pytest.mark.parametrize("preempted", ["None", "2026-11-25T23:00:00"])
+def test_a_job_that_slurm_has_started_elsewhere_is_not_this_run_of_it(restart, reason, preempted):
+    facts = {"JobState": "RUNNING", "StartTime": STARTED, "Restarts": "1", "PreemptTime": preempted}
+
+    assert reason == _reason(facts, restart)
+
+
+def test_a_run_that_slurm_has_lost_does_not_put_the_next_one_back_in_the_queue(scontrol):
+    called = scontrol("echo 'JobId=13 ArrayJobId=12 ArrayTaskId=0 JobState=RUNNING Restarts=1'")
+
+    with pytest.raises(ClusterError, match="12_0: is not put back in the queue"):
+        asyncio.run(requeue(JOB))
+    assert "requeue" not in called.read_text()
 
 
 @pytest.mark.parametrize(
