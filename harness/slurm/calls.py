@@ -146,6 +146,16 @@ def job_facts(job: str) -> dict[str, str]:
     return dict(_FACT.findall(run("scontrol", "show", "job", job, "--oneliner")))
 
 
+def job_state(job: str) -> str | None:
+    """State of one job or array element, as `RUNNING`; None where Slurm has no such job, or no longer remembers it."""
+    try:
+        return job_facts(job).get("JobState")
+    except ClusterError as error:
+        if says_no_such_job(error):
+            return None
+        raise
+
+
 def says_no_such_job(error: ClusterError) -> bool:
     """Whether a refusal is about a job that Slurm does not have, or no longer remembers."""
     return not isinstance(error, ClusterSilent) and _NO_SUCH_JOB.search(str(error)) is not None

@@ -28,7 +28,6 @@ from harness.slurm.job import POLLS, Job, interruption, left_s, requeue, this_jo
 from harness.slurm.manifest import TEARDOWN_S, Element, nodes_for
 from harness.slurm.ownership import Ownership
 from harness.slurm.step import ServerStep
-from harness.slurm.submissions import submissions
 from harness.spec import Cluster, Point, Run, Sweep
 from harness.sweep import measure_part
 from harness.whole import write_json
@@ -216,13 +215,11 @@ def _stopping_on_signals(work: _Work, measuring: "asyncio.Task[None]") -> Iterat
 
 
 async def _is_measured_by_another_job(work: _Work) -> bool:
-    """Whether another job that Slurm still runs measures the element: the sweep was submitted twice."""
+    """Whether another job that Slurm still runs measures the element, whoever submitted it."""
     owner = work.ownership.owner()
     if owner is None or owner.key == work.job.key:
         return False
-    names = {submission.name for submission in submissions(work.files)}
-    queue = await asyncio.to_thread(calls.queued, names)
-    return any(job.key == owner.key and job.state == "RUNNING" for job in queue)
+    return await asyncio.to_thread(calls.job_state, owner.key) == "RUNNING"
 
 
 def _final_reason(work: _Work, reason: str, points: int) -> str:

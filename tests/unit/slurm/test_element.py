@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.slurm.element import _stopping_on_signals
+from harness.slurm.element import _is_measured_by_another_job, _stopping_on_signals
 from harness.slurm.files import TryDir
+from harness.slurm.job import Job
 from harness.slurm.manifest import TEARDOWN_S
+from harness.slurm.ownership import Ownership
 
 
 @pytest.mark.parametrize(("number", "notice"), [(signal.SIGTERM, "terminated"), (signal.SIGUSR1, "time_limit")])
@@ -27,3 +29,24 @@ def test_a_signal_ends_the_element_though_nothing_can_be_written(tmp_path, numbe
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(told())
     assert notice == work.notice
+
+
+def job(key: str) -> Job:
+    return Job(key=key, task=0, restart=0, nodes="n1")
+
+
+@pytest.mark.parametrize(
+    ("script", "taken"),
+    [
+        ("echo 'JobId=41 JobState=RUNNING'", True),
+        ("echo 'JobId=41 JobState=PENDING'", False),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", False),
+    ],
+)
+def test_a_job_that_was_submitted_by_hand_has_its_element_too(stand_in, tmp_path, script, taken):
+    called = stand_in("scontrol", script)
+    first, second = (Ownership(tmp_path / "owner.json", job(key)) for key in ("41_0", "42_0"))
+    first.claim()
+
+    assert taken == asyncio.run(_is_measured_by_another_job(SimpleNamespace(ownership=second, job=second.job)))
+    assert "show job 41_0 --oneliner\n" == called.read_text()

@@ -1,32 +1,14 @@
 """Who a job is, and why Slurm ends it, from what Slurm says."""
 
 import asyncio
-import os
-from pathlib import Path
 
 import pytest
 
 from harness.errors import ClusterError, UserError
-from harness.slurm import calls
 from harness.slurm.job import Job, _reason, interruption, requeue, this_job
 
 STARTED = "2026-11-26T00:05:34"
 JOB = Job(key="12_0", task=0, restart=0, nodes="n1")
-
-
-@pytest.fixture
-def scontrol(tmp_path, monkeypatch):
-    """Makes a program that stands in for scontrol; each call's words are a line of the file that is returned."""
-    monkeypatch.setattr(calls, "PAUSES_S", ())
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-
-    def make(script: str) -> Path:
-        program, called = tmp_path / "scontrol", tmp_path / "called"
-        program.write_text(f'#!/bin/sh\necho "$*" >> {called}\n{script}\n')
-        program.chmod(0o755)
-        return called
-
-    return make
 
 
 def test_an_element_is_never_called_by_a_number_that_is_also_its_arrays():
@@ -78,8 +60,8 @@ def test_a_job_that_slurm_has_started_elsewhere_is_not_this_run_of_it(restart, r
     assert reason == _reason(facts, restart)
 
 
-def test_a_run_that_slurm_has_lost_does_not_put_the_next_one_back_in_the_queue(scontrol):
-    called = scontrol("echo 'JobId=13 ArrayJobId=12 ArrayTaskId=0 JobState=RUNNING Restarts=1'")
+def test_a_run_that_slurm_has_lost_does_not_put_the_next_one_back_in_the_queue(stand_in):
+    called = stand_in("scontrol", "echo 'JobId=13 ArrayJobId=12 ArrayTaskId=0 JobState=RUNNING Restarts=1'")
 
     with pytest.raises(ClusterError, match="12_0: is not put back in the queue"):
         asyncio.run(requeue(JOB))
@@ -95,8 +77,8 @@ def test_a_run_that_slurm_has_lost_does_not_put_the_next_one_back_in_the_queue(s
         ("slurm_load_jobs error: Unspecified error", None),
     ],
 )
-def test_only_a_job_that_slurm_no_longer_has_was_cancelled(scontrol, words, reason):
-    scontrol(f"echo '{words}' >&2; exit 1")
+def test_only_a_job_that_slurm_no_longer_has_was_cancelled(stand_in, words, reason):
+    stand_in("scontrol", f"echo '{words}' >&2; exit 1")
 
     assert reason == asyncio.run(interruption(JOB, polls=1))
 
