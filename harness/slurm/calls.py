@@ -169,11 +169,17 @@ def steps_named(job: str, name: str) -> list[str]:
 
 
 def largest_array() -> int:
-    """MaxArraySize: an array's indexes lie below it."""
+    """MaxArraySize: an array's indexes lie below it.
+
+    Raises:
+        ClusterError: Slurm does not say, or takes no arrays.
+    """
     setting = re.search(r"^MaxArraySize\s*=\s*(\d+)", run("scontrol", "show", "config"), re.MULTILINE)
     if setting is None:
         raise ClusterError("scontrol show config: has no MaxArraySize")
-    return int(setting[1])
+    if not (largest := int(setting[1])):
+        raise ClusterError("MaxArraySize=0 in slurm.conf: this cluster takes no job arrays, and elements are one")
+    return largest
 
 
 def node_names(nodelist: str) -> list[str]:

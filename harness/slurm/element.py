@@ -39,6 +39,9 @@ _SIGNALS = {signal.SIGUSR1: "time_limit", signal.SIGTERM: "terminated", signal.S
 _SLURM_MAY_KNOW_MORE = {"time_limit", "terminated", "server_died", "server_not_ready"}
 """Endings of which Slurm may know more: one that preempts a job also says that its time is up."""
 
+_PATIENCE_S = 60.0
+"""For whoever has the folder alone: `score` and `answer` take seconds."""
+
 _JOB_GOES_ON = {"done", "server_died", "server_not_ready", "gpu_busy", "fault"}
 """Endings at which Slurm has not ended the job, and still starts a step on all its nodes."""
 
@@ -68,8 +71,11 @@ async def run_element(folder: Path, first: int = 0) -> int:
         raise UserError(f"{files.manifest}: has {len(elements)} elements, none is number {number}")
     work = _Work(files, job, elements[number], files.site(), config.load(files.results.lock))
     write_json(work.try_dir.begin, _begin_record(job, elements[number]))
-    with files.results.shared():
-        end = await _run_try(work)
+    try:
+        with files.results.shared(_PATIENCE_S):
+            end = await _run_try(work)
+    except UserError as error:
+        end = _end("fault", detail=str(error))
     work.try_dir.write_end(end)
     logger.warning("element %d: %s: %s%s", number, end.reason, end.says, f"\n{end.detail}" if end.detail else "")
     if end.requeued:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,8 +88,8 @@ async def left_s(job: Job) -> float | None:
     """Seconds until the job's time is up; None where Slurm does not say."""
     try:
         facts = await asyncio.to_thread(calls.job_facts, job.key)
-        end = datetime.fromisoformat(facts.get("EndTime", ""))
-        return (end - datetime.now()).total_seconds()  # noqa: DTZ005 - Slurm writes local time
+        # Slurm writes local time: not to be subtracted before it is a timestamp, for clocks may be set in between.
+        return datetime.fromisoformat(facts.get("EndTime", "")).timestamp() - time.time()
     except (ClusterError, ValueError):
         return None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.errors import ConfigError, UserError
+from harness.errors import ClusterError, ConfigError, UserError
 from harness.slurm.manifest import Manner, elements_of
 from harness.slurm.sbatch_options import answer_options, array_option, element_options
 from harness.slurm.submit import commands
@@ -182,6 +182,21 @@ def test_a_ladder_whose_first_launch_decides_is_one_element_of_all_launches(swee
 )
 def test_tasks_of_an_array_are_written_as_ranges(tasks, at_once, asked):
     assert asked == array_option(tasks, at_once)
+
+
+def test_a_percent_sign_of_the_folder_is_no_pattern_of_sbatch(sweep):
+    folder = Path("/r/80%util")
+    elements = element_options(elements_of(sweep, cluster_with(), Manner())[0], cluster_with(), folder)
+
+    assert {"--output=/r/80%%util/slurm/%A_%a.log", "--chdir=/r/80%util"} <= set(elements)
+    assert "--output=/r/80%%util/slurm/answer-%j.log" in answer_options(AnswerJob(), ["12"], folder)
+
+
+def test_a_cluster_that_takes_no_arrays_is_refused(sweep, tmp_path, stand_in):
+    stand_in("scontrol", "echo 'MaxArraySize            = 0'")
+
+    with pytest.raises(ClusterError, match="MaxArraySize=0"):
+        commands(sweep, tmp_path / "results", cluster_with())
 
 
 def test_the_answer_comes_after_all_however_they_ended():

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.slurm import element
 from harness.slurm.element import _is_measured_by_another_job, _stopping_on_signals
-from harness.slurm.files import TryDir
+from harness.slurm.files import TryDir, tries
 from harness.slurm.job import Job
 from harness.slurm.manifest import TEARDOWN_S
 from harness.slurm.ownership import Ownership
@@ -50,3 +51,15 @@ def test_a_job_that_was_submitted_by_hand_has_its_element_too(stand_in, tmp_path
 
     assert taken == asyncio.run(_is_measured_by_another_job(SimpleNamespace(ownership=second, job=second.job)))
     assert "show job 41_0 --oneliner\n" == called.read_text()
+
+
+def test_a_folder_that_somebody_keeps_for_himself_is_said_in_the_end(frozen, monkeypatch):
+    monkeypatch.setattr(element, "_PATIENCE_S", 0.0)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    with frozen.results.held():
+        code = asyncio.run(element.run_element(frozen.results.path))
+    [made] = tries(frozen.element(0))
+    end = made.read_end()
+
+    assert (2, "fault") == (code, end.reason)
+    assert "another mtpbench" in end.detail

@@ -1,11 +1,13 @@
 """Who a job is, and why Slurm ends it, from what Slurm says."""
 
 import asyncio
+import time
+from datetime import UTC, datetime
 
 import pytest
 
 from harness.errors import ClusterError, UserError
-from harness.slurm.job import Job, _reason, interruption, requeue, this_job
+from harness.slurm.job import Job, _reason, interruption, left_s, requeue, this_job
 
 STARTED = "2026-11-26T00:05:34"
 JOB = Job(key="12_0", task=0, restart=0, nodes="n1")
@@ -87,3 +89,27 @@ def test_a_node_without_scontrol_tells_nothing_of_its_job(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert asyncio.run(interruption(JOB, polls=1)) is None
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """Clocks there go back by an hour on 2026-10-25 at 3."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_time_left_is_right_over_the_end_of_summer_time(berlin, stand_in, monkeypatch):
+    stand_in("scontrol", "echo 'JobId=12 EndTime=2026-10-25T04:00:00'")
+    monkeypatch.setattr(time, "time", lambda: datetime(2026, 10, 24, 23, 30, tzinfo=UTC).timestamp())
+
+    assert 3.5 * 3600 == asyncio.run(left_s(JOB))
+
+
+@pytest.mark.parametrize("end", ["Unknown", ""])
+def test_a_job_without_an_end_has_no_time_left_to_tell(stand_in, end):
+    stand_in("scontrol", f"echo 'JobId=12 EndTime={end}'")
+
+    assert asyncio.run(left_s(JOB)) is None
