@@ -30,6 +30,8 @@ _BUSY = re.compile(
 _NO_SUCH_JOB = re.compile(r"invalid job id specified", re.IGNORECASE)
 """What they say of a job that Slurm has forgotten, or never had."""
 
+_NO_LONGER_WAITS = re.compile(r"job is no longer pending", re.IGNORECASE)
+
 _LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD|SQUEUE|SCANCEL|SCONTROL)_(?!CONF$)")
 """Variables of a user, or of a job that this process may run in: they would shape the jobs that it submits, send one
 program to another cluster than the next, or hide jobs from it."""
@@ -159,6 +161,18 @@ def job_state(job: str) -> str | None:
 def says_no_such_job(error: ClusterError) -> bool:
     """Whether a refusal is about a job that Slurm does not have, or no longer remembers."""
     return not isinstance(error, ClusterSilent) and _NO_SUCH_JOB.search(str(error)) is not None
+
+
+def says_no_longer_waits(error: ClusterError) -> bool:
+    """Whether a refusal is about jobs that run already; those of an array that wait are changed all the same."""
+    return _NO_LONGER_WAITS.search(str(error)) is not None
+
+
+def waiting_task(array: str) -> str | None:
+    """The key of an element of an array that waits; None where none does."""
+    layout = f"--format=%F{_SEPARATOR}%K"
+    lines = run("squeue", "--noheader", "--array", "--states=PENDING", f"--job={array}", layout).splitlines()
+    return next((line.replace(_SEPARATOR, "_") for line in lines if _SEPARATOR in line), None)
 
 
 def steps_named(job: str, name: str) -> list[str]:

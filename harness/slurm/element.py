@@ -7,6 +7,7 @@ stopped, end.json says why, and an element that the cluster interrupted goes bac
 
 import asyncio
 import logging
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,14 +18,14 @@ from pathlib import Path
 import msgspec
 
 from harness import config
-from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
+from harness.errors import ClusterError, GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
 from harness.power.server_gpus import OtherPlace
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.endings import ENDINGS, End
 from harness.slurm.files import ClusterDir, TryDir
-from harness.slurm.job import POLLS, Job, interruption, left_s, requeue, this_job
+from harness.slurm.job import POLLS, Job, interruption, leave_out, left_s, requeue, this_job
 from harness.slurm.manifest import TEARDOWN_S, Element, nodes_for
 from harness.slurm.ownership import Ownership
 from harness.slurm.step import ServerStep
@@ -78,6 +79,8 @@ async def run_element(folder: Path, first: int = 0) -> int:
         end = _end("fault", detail=str(error))
     work.try_dir.write_end(end)
     logger.warning("element %d: %s: %s%s", number, end.reason, end.says, f"\n{end.detail}" if end.detail else "")
+    if end.reason == "gpu_busy":
+        await _spare_the_others(work, end.detail or "")
     if end.requeued:
         await requeue(job)
     return ENDINGS[end.reason].code
@@ -226,6 +229,23 @@ async def _is_measured_by_another_job(work: _Work) -> bool:
     if owner is None or owner.key == work.job.key:
         return False
     return await asyncio.to_thread(calls.job_state, owner.key) == "RUNNING"
+
+
+async def _spare_the_others(work: _Work, detail: str) -> None:
+    """Keep what waits off the node whose GPUs are held: it is free at once, and would get one element after another."""
+    try:
+        node = _named(detail, await asyncio.to_thread(calls.node_names, work.job.nodes))
+    except ClusterError as error:
+        logger.warning("%s: the others are not kept off its node: %s", work.job.key, error)
+        return
+    if await leave_out(work.job, node):
+        logger.warning("%s is left out by what still waits of the array", node)
+
+
+def _named(detail: str, nodes: Sequence[str]) -> str:
+    """The node that a detail names; the first one, which this process is on, bears no name there."""
+    named = (node for node in nodes[1:] if re.search(rf"(?<![\w.-]){re.escape(node)}: ", detail))
+    return next(named, nodes[0])
 
 
 def _final_reason(work: _Work, reason: str, points: int) -> str:

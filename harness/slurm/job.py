@@ -1,6 +1,7 @@
 """The job that this process is a part of: who it is, and why Slurm wants it to end."""
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -10,6 +11,8 @@ from datetime import datetime
 
 from harness.errors import ClusterError, UserError
 from harness.slurm import calls
+
+logger = logging.getLogger(__name__)
 
 POLLS = 10
 """How often Slurm is asked why a server is gone."""
@@ -107,6 +110,29 @@ async def requeue(job: Job) -> None:
     await asyncio.to_thread(calls.run, "scontrol", "requeue", job.key)
     await asyncio.sleep(calls.LIMIT_S * POLLS)
     raise ClusterError(f"{job.key}: was put back in the queue, and runs on")
+
+
+async def leave_out(job: Job, node: str) -> bool:
+    """Have what still waits of the job's array leave a node out, on top of what it leaves out already.
+
+    A node that is free again the moment a job fails on it would otherwise get one element after the other.
+
+    Returns:
+        Whether anything that waits now does so.
+    """
+    array, _, task = job.key.partition("_")
+    try:
+        waiting = await asyncio.to_thread(calls.waiting_task, array) if task else None
+        if waiting is None:
+            return False
+        before = (await asyncio.to_thread(calls.job_facts, waiting)).get("ExcNodeList", "(null)")
+        nodes = node if before in {"", "(null)"} else f"{before},{node}"
+        await asyncio.to_thread(calls.run, "scontrol", "update", f"JobId={array}", f"ExcNodeList={nodes}")
+    except ClusterError as error:
+        if not calls.says_no_longer_waits(error):
+            logger.warning("%s: %s is not left out by what still waits: %s", job.key, node, error)
+            return False
+    return True
 
 
 def _reason(facts: Mapping[str, str], restart: int) -> str | None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.slurm import element
-from harness.slurm.element import _is_measured_by_another_job, _stopping_on_signals
+from harness.slurm.element import _is_measured_by_another_job, _named, _stopping_on_signals
 from harness.slurm.files import TryDir, tries
 from harness.slurm.job import Job
 from harness.slurm.manifest import TEARDOWN_S
@@ -63,3 +63,15 @@ def test_a_folder_that_somebody_keeps_for_himself_is_said_in_the_end(frozen, mon
 
     assert (2, "fault") == (code, end.reason)
     assert "another mtpbench" in end.detail
+
+
+@pytest.mark.parametrize(
+    ("detail", "node"),
+    [
+        ("GPUs are not free: GPU-1: 21504 MiB filled", "n-1"),
+        ("GPUs are not free: n-2: GPU-1: 21504 MiB filled", "n-2"),
+        ("GPUs are not free: GPU-1: 9 MiB filled; n-12: GPU-1: 9 MiB filled", "n-12"),
+    ],
+)
+def test_the_node_with_gpus_that_are_held_is_the_one_that_is_named(detail, node):
+    assert node == _named(detail, ["n-1", "n-2", "n-12"])

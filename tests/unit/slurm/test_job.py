@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from harness.errors import ClusterError, UserError
-from harness.slurm.job import Job, _reason, interruption, left_s, requeue, this_job
+from harness.slurm.job import Job, _reason, interruption, leave_out, left_s, requeue, this_job
 
 STARTED = "2026-11-26T00:05:34"
 JOB = Job(key="12_0", task=0, restart=0, nodes="n1")
@@ -113,3 +113,26 @@ def test_a_job_without_an_end_has_no_time_left_to_tell(stand_in, end):
     stand_in("scontrol", f"echo 'JobId=12 EndTime={end}'")
 
     assert asyncio.run(left_s(JOB)) is None
+
+
+@pytest.mark.parametrize(("before", "asked"), [("(null)", "n1"), ("n8,n9", "n8,n9,n1")])
+@pytest.mark.parametrize("answer", ["exit 0", "echo '12_0: Job is no longer pending execution' >&2; exit 1"])
+def test_a_node_is_left_out_by_what_waits_of_the_array(stand_in, before, asked, answer):
+    stand_in("squeue", "echo '12|3'; echo '12|4'")
+    called = stand_in("scontrol", f"[ $1 = show ] && echo 'JobId=12 ExcNodeList={before}' && exit; {answer}")
+
+    assert asyncio.run(leave_out(JOB, "n1"))
+    assert ["show job 12_3 --oneliner", f"update JobId=12 ExcNodeList={asked}"] == called.read_text().splitlines()
+
+
+def test_where_nothing_waits_or_slurm_refuses_no_node_is_left_out(stand_in):
+    called = stand_in("scontrol", "echo 'Access/permission denied' >&2; exit 1")
+    alone = Job(key="12", task=0, restart=0, nodes="n1")
+    stand_in("squeue", "echo '12|3'")
+
+    assert not asyncio.run(leave_out(JOB, "n1"))
+    called.unlink()
+    assert not asyncio.run(leave_out(alone, "n1"))
+    stand_in("squeue", "")
+    assert not asyncio.run(leave_out(JOB, "n1"))
+    assert not called.exists()
