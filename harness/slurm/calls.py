@@ -30,6 +30,8 @@ _BUSY = re.compile(
 _NO_SUCH_JOB = re.compile(r"invalid job id specified", re.IGNORECASE)
 """What they say of a job that Slurm has forgotten, or never had."""
 
+_WAITS_ALREADY = re.compile(r"job is pending execution", re.IGNORECASE)
+
 _NO_LONGER_WAITS = re.compile(r"job is no longer pending", re.IGNORECASE)
 
 _LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD|SQUEUE|SCANCEL|SCONTROL)_(?!CONF$)")
@@ -161,6 +163,11 @@ def job_state(job: str) -> str | None:
 def says_no_such_job(error: ClusterError) -> bool:
     """Whether a refusal is about a job that Slurm does not have, or no longer remembers."""
     return not isinstance(error, ClusterSilent) and _NO_SUCH_JOB.search(str(error)) is not None
+
+
+def says_waits_already(error: ClusterError) -> bool:
+    """Whether a job was not put back in the queue because it is there: by an earlier call whose answer was lost."""
+    return _WAITS_ALREADY.search(str(error)) is not None
 
 
 def says_no_longer_waits(error: ClusterError) -> bool:

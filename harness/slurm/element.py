@@ -63,7 +63,7 @@ async def run_element(folder: Path, first: int = 0) -> int:
 
     Raises:
         UserError: not in a job, or the folder has no such element.
-        ClusterError: Slurm would not put it back in the queue.
+        ClusterError: Slurm would not put it back in the queue, or does not say.
     """
     job, files = this_job(), ClusterDir(SweepDir(folder))
     elements = files.elements()
@@ -81,8 +81,8 @@ async def run_element(folder: Path, first: int = 0) -> int:
     logger.warning("element %d: %s: %s%s", number, end.reason, end.says, f"\n{end.detail}" if end.detail else "")
     if end.reason == "gpu_busy":
         await _spare_the_others(work, end.detail or "")
-    if end.requeued:
-        await requeue(job)
+    if ENDINGS[end.reason].requeue:
+        await requeue(job, lambda: _note_requeued(work, end))
     return ENDINGS[end.reason].code
 
 
@@ -264,9 +264,13 @@ def _end(reason: str, *, detail: str | None = None, points: int = 0, left: Seque
         says=ending.says,
         detail=detail,
         points=points,
-        requeued=ending.requeue,
         left=tuple(left),
     )
+
+
+def _note_requeued(work: _Work, end: End) -> None:
+    with suppress(OSError):  # a full disk; Slurm's queue tells it too
+        work.try_dir.write_end(msgspec.structs.replace(end, requeued=True))
 
 
 def _begin_record(job: Job, element: Element) -> dict[str, object]:

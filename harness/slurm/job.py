@@ -4,8 +4,9 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,19 +98,40 @@ async def left_s(job: Job) -> float | None:
         return None
 
 
-async def requeue(job: Job) -> None:
+async def requeue(job: Job, note: Callable[[], None]) -> None:
     """Put the job back in the queue, and wait for Slurm to end this process.
 
-    A process that ended before would make its job a completed one.
+    A process that ended before would make its job a completed one. Where Slurm has put the job back by itself, nothing
+    is asked: what runs by its number may be the next run.
+
+    Args:
+        job: this one.
+        note: called once the job is back in the queue. Slurm's TERM comes with its answer, and is not heeded here;
+            KILL follows it.
 
     Raises:
-        ClusterError: Slurm refused, or has started the job again already: what runs then is not to be disturbed.
+        ClusterError: Slurm refused, or gave no answer.
     """
     if _started_again(await asyncio.to_thread(calls.job_facts, job.key), job.restart):
-        raise ClusterError(f"{job.key}: is not put back in the queue, for Slurm has done so by itself")
-    await asyncio.to_thread(calls.run, "scontrol", "requeue", job.key)
-    await asyncio.sleep(calls.LIMIT_S * POLLS)
+        note()
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        await asyncio.to_thread(_ask_to_requeue, job)
+        note()
+        await asyncio.sleep(calls.LIMIT_S * POLLS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
     raise ClusterError(f"{job.key}: was put back in the queue, and runs on")
+
+
+def _ask_to_requeue(job: Job) -> None:
+    try:
+        calls.run("scontrol", "requeue", job.key)
+    except ClusterError as error:
+        if not calls.says_waits_already(error):
+            raise
 
 
 async def leave_out(job: Job, node: str) -> bool:

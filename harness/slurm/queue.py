@@ -12,6 +12,7 @@ from harness.errors import ClusterError
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.calls import Queued
+from harness.slurm.endings import GOES_ON, End
 from harness.slurm.files import ClusterDir, tries
 from harness.slurm.manifest import Element
 from harness.slurm.submissions import Submission, jobs_of_elements, submissions
@@ -137,8 +138,7 @@ def _status(
     elif not made:
         state, says = _never_began(job)
     else:
-        end = made[-1].read_end()
-        state, says = (end.reason, end.says) if end else ("killed", "at once, and said nothing; submit again")
+        state, says = _ended(made[-1].read_end())
     return ElementStatus(element=element, points=points, done=done, tries=len(made), state=state, says=says)
 
 
@@ -147,6 +147,13 @@ def _in_queue(job: Queued) -> tuple[str, str]:
         return "running", f"on {job.node}, {job.time_left} left"
     starts = "" if job.starts == "N/A" else f", to start {job.starts}"
     return "waiting", f"{job.reason}{starts}"
+
+
+def _ended(end: End | None) -> tuple[str, str]:
+    """How its last try ended, where Slurm has no job of it that runs or may still run."""
+    if end is None:
+        return "killed", "at once, and said nothing; submit again"
+    return end.reason, "was not started again; submit again" if end.reason in GOES_ON else end.says
 
 
 def _never_began(job: Queued | None) -> tuple[str, str]:

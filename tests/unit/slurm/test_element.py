@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.slurm import element
-from harness.slurm.element import _is_measured_by_another_job, _named, _stopping_on_signals
+from harness.slurm.element import _end, _is_measured_by_another_job, _named, _stopping_on_signals
 from harness.slurm.files import TryDir, tries
 from harness.slurm.job import Job
 from harness.slurm.manifest import TEARDOWN_S
@@ -30,6 +30,10 @@ def test_a_signal_ends_the_element_though_nothing_can_be_written(tmp_path, numbe
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(told())
     assert notice == work.notice
+
+
+def test_an_end_promises_nothing_before_slurm_has_agreed():
+    assert not _end("time_limit").requeued
 
 
 def job(key: str) -> Job:

@@ -1,12 +1,14 @@
 """Who a job is, and why Slurm ends it, from what Slurm says."""
 
 import asyncio
+import signal
 import time
 from datetime import UTC, datetime
 
 import pytest
 
 from harness.errors import ClusterError, UserError
+from harness.slurm import job
 from harness.slurm.job import Job, _reason, interruption, leave_out, left_s, requeue, this_job
 
 STARTED = "2026-11-26T00:05:34"
@@ -65,9 +67,35 @@ def test_a_job_that_slurm_has_started_elsewhere_is_not_this_run_of_it(restart, r
 def test_a_run_that_slurm_has_lost_does_not_put_the_next_one_back_in_the_queue(stand_in):
     called = stand_in("scontrol", "echo 'JobId=13 ArrayJobId=12 ArrayTaskId=0 JobState=RUNNING Restarts=1'")
 
-    with pytest.raises(ClusterError, match="12_0: is not put back in the queue"):
-        asyncio.run(requeue(JOB))
+    noted: list[str] = []
+    asyncio.run(requeue(JOB, lambda: noted.append("back")))
+
+    assert ["back"] == noted
     assert "requeue" not in called.read_text()
+
+
+ANSWERS = "[ $1 = show ] && echo 'JobId=12 JobState=RUNNING Restarts=0' && exit; "
+
+
+@pytest.mark.parametrize("answer", ["exit 0", "echo '12_0: Job is pending execution' >&2; exit 1"])
+def test_a_job_is_said_to_be_back_in_the_queue_though_slurm_ends_it_with_its_answer(stand_in, monkeypatch, answer):
+    monkeypatch.setattr(job, "POLLS", 0)
+    stand_in("scontrol", f"{ANSWERS} kill -TERM $PPID $$; {answer}")
+    noted: list[str] = []
+    with pytest.raises(ClusterError, match="runs on"):
+        asyncio.run(requeue(JOB, lambda: noted.append("back")))
+
+    assert ["back"] == noted
+    assert signal.SIG_DFL == signal.getsignal(signal.SIGTERM)
+
+
+def test_a_job_that_slurm_does_not_put_back_is_not_said_to_be(stand_in):
+    stand_in("scontrol", f"{ANSWERS} echo 'Requested operation is presently disabled' >&2; exit 1")
+    noted: list[str] = []
+    with pytest.raises(ClusterError, match="presently disabled"):
+        asyncio.run(requeue(JOB, lambda: noted.append("back")))
+
+    assert [] == noted
 
 
 @pytest.mark.parametrize(

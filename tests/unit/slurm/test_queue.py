@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from harness.slurm.endings import End
 from harness.slurm.files import ClusterDir, TryDir
 from harness.slurm.queue import element_statuses
 from harness.slurm.submissions import Submission, record
@@ -54,3 +55,21 @@ def test_a_job_that_was_submitted_is_not_asked_for_again_by_its_number(frozen, s
 
     assert "killed" == first(frozen)[0]
     assert not asked.exists()
+
+
+@pytest.mark.parametrize("reason", ["time_limit", "preempted", "node_failed"])
+@pytest.mark.parametrize("slurm_has", ["", "echo 'mtpbench-x|41|0|TIMEOUT|None|0:00||N/A'"])
+def test_an_end_that_was_to_go_on_did_not_where_slurm_has_no_job_for_it(frozen, stand_in, reason, slurm_has):
+    stand_in("squeue", slurm_has)
+    record(frozen, Submission(name="mtpbench-x", what="elements", at="2026-11-26T00:00:00", job="41", elements=(0, 1)))
+    begun(frozen, "41_0").write_end(End(reason=reason, says="it goes on", requeued=True))
+
+    assert (reason, "was not started again; submit again") == first(frozen)
+
+
+def test_an_end_that_went_back_in_the_queue_waits_there(frozen, stand_in):
+    stand_in("squeue", "echo 'mtpbench-x|41|0|PENDING|BeginTime|5:00||N/A'")
+    record(frozen, Submission(name="mtpbench-x", what="elements", at="2026-11-26T00:00:00", job="41", elements=(0, 1)))
+    begun(frozen, "41_0").write_end(End(reason="time_limit", says="it goes on", requeued=True))
+
+    assert ("waiting", "BeginTime") == first(frozen)
