@@ -32,8 +32,7 @@ def answer_options(answer: AnswerJob, after: Sequence[str], folder: Path) -> lis
     return [
         "--nodes=1",
         f"--time={answer.time_min}",
-        f"--dependency=afterany:{':'.join(after)}",
-        "--kill-on-invalid-dep=yes",
+        *([f"--dependency=afterany:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []),
         "--requeue",
         "--open-mode=append",
         f"--chdir={folder}",
