@@ -251,13 +251,16 @@ class SweepDir:
             yield
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self, patience_s: float = 0.0) -> Iterator[None]:
         """Measure in the folder beside others who measure other points of it.
+
+        Args:
+            patience_s: how long somebody who wants it alone is waited for.
 
         Raises:
             UserError: somebody is at work who wants it alone.
         """
-        with locked(self.path / _HELD, shared=True):
+        with locked(self.path / _HELD, shared=True, patience_s=patience_s):
             yield
 
     def locked(self) -> Path:

@@ -21,13 +21,22 @@ PAUSES_S = (0.5, 2.0, 5.0, 10.0)
 
 _BUSY = re.compile(
     r"timed out|unable to contact|connection (refused|failure|reset)|transport endpoint|temporarily|zero bytes"
-    r"|backup controller|too many open|resource temporarily",
+    r"|backup controller|too many open|resource temporarily|message (send|receive) failure|rate limit"
+    r"|protocol authentication error|munge (en|de)code failed|configuration source",
     re.IGNORECASE,
 )
 """What Slurm's programs say when the controller may well answer the next time (slurm_errno.c, "Communication")."""
 
-_LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD)_(?!CONF$)")
-"""Variables of a job that this process may run in: they would shape the jobs that it submits."""
+_NO_SUCH_JOB = re.compile(r"invalid job id specified", re.IGNORECASE)
+"""What they say of a job that Slurm has forgotten, or never had."""
+
+_WAITS_ALREADY = re.compile(r"job is pending execution", re.IGNORECASE)
+
+_NO_LONGER_WAITS = re.compile(r"job is no longer pending", re.IGNORECASE)
+
+_LEAKS = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SLURMD|SQUEUE|SCANCEL|SCONTROL)_(?!CONF$)")
+"""Variables of a user, or of a job that this process may run in: they would shape the jobs that it submits, send one
+program to another cluster than the next, or hide jobs from it."""
 
 _FACT = re.compile(r"(\w[\w:/]*)=(\S*)")
 _SEPARATOR = "|"
@@ -76,6 +85,10 @@ class Queued:
 def run(*command: str, env: Mapping[str, str] | None = None) -> str:
     """Run a command and return what it prints; again where Slurm was busy, so only one that may be given twice.
 
+    Args:
+        command: the words.
+        env: its environment; None is `clean_environment`, the same for every program.
+
     Raises:
         ClusterError: it was refused, or there is no such program.
         ClusterSilent: no answer in several tries.
@@ -93,10 +106,15 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> str:
 def run_once(*command: str, env: Mapping[str, str] | None = None) -> str:
     """Run a command a single time and return what it prints.
 
+    Args:
+        command: the words.
+        env: as for `run`.
+
     Raises:
         ClusterError: it was refused, or there is no such program.
         ClusterSilent: no answer; what was asked for may have been done.
     """
+    env = clean_environment() if env is None else env
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except FileNotFoundError as error:
@@ -132,6 +150,38 @@ def job_facts(job: str) -> dict[str, str]:
     return dict(_FACT.findall(run("scontrol", "show", "job", job, "--oneliner")))
 
 
+def job_state(job: str) -> str | None:
+    """State of one job or array element, as `RUNNING`; None where Slurm has no such job, or no longer remembers it."""
+    try:
+        return job_facts(job).get("JobState")
+    except ClusterError as error:
+        if says_no_such_job(error):
+            return None
+        raise
+
+
+def says_no_such_job(error: ClusterError) -> bool:
+    """Whether a refusal is about a job that Slurm does not have, or no longer remembers."""
+    return not isinstance(error, ClusterSilent) and _NO_SUCH_JOB.search(str(error)) is not None
+
+
+def says_waits_already(error: ClusterError) -> bool:
+    """Whether a job was not put back in the queue because it is there: by an earlier call whose answer was lost."""
+    return _WAITS_ALREADY.search(str(error)) is not None
+
+
+def says_no_longer_waits(error: ClusterError) -> bool:
+    """Whether a refusal is about jobs that run already; those of an array that wait are changed all the same."""
+    return _NO_LONGER_WAITS.search(str(error)) is not None
+
+
+def waiting_task(array: str) -> str | None:
+    """The key of an element of an array that waits; None where none does."""
+    layout = f"--format=%F{_SEPARATOR}%K"
+    lines = run("squeue", "--noheader", "--array", "--states=PENDING", f"--job={array}", layout).splitlines()
+    return next((line.replace(_SEPARATOR, "_") for line in lines if _SEPARATOR in line), None)
+
+
 def steps_named(job: str, name: str) -> list[str]:
     """Numbers of a job's running steps that have a name."""
     lines = run("squeue", "--noheader", "--steps", f"--job={job}", f"--format=%i{_SEPARATOR}%j").splitlines()
@@ -140,11 +190,17 @@ def steps_named(job: str, name: str) -> list[str]:
 
 
 def largest_array() -> int:
-    """MaxArraySize: an array's indexes lie below it."""
+    """MaxArraySize: an array's indexes lie below it.
+
+    Raises:
+        ClusterError: Slurm does not say, or takes no arrays.
+    """
     setting = re.search(r"^MaxArraySize\s*=\s*(\d+)", run("scontrol", "show", "config"), re.MULTILINE)
     if setting is None:
         raise ClusterError("scontrol show config: has no MaxArraySize")
-    return int(setting[1])
+    if not (largest := int(setting[1])):
+        raise ClusterError("MaxArraySize=0 in slurm.conf: this cluster takes no job arrays, and elements are one")
+    return largest
 
 
 def node_names(nodelist: str) -> list[str]:

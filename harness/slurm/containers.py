@@ -34,7 +34,14 @@ class StepCommand:
 
 
 def in_container(
-    argv: Sequence[str], names: Collection[str], *, container: Container, image: str, vendor: Vendor, job: str
+    argv: Sequence[str],
+    names: Collection[str],
+    *,
+    container: Container,
+    image: str,
+    vendor: Vendor,
+    job: str,
+    mark: str,
 ) -> StepCommand:
     """A command as it is started in an image.
 
@@ -45,6 +52,7 @@ def in_container(
         image: what to start.
         vendor: of the GPUs.
         job: names the container.
+        mark: of what is measured; labels the container, over all jobs that measure it.
     """
     if container.runtime == "pyxis":
         return StepCommand(_pyxis(container, image), tuple(argv))
@@ -53,18 +61,20 @@ def in_container(
     if container.runtime == "apptainer":
         binds = _repeated("--bind", mounts)
         return StepCommand((), ("apptainer", "exec", *devices, *binds, *container.args, image, *argv))
-    options = ("--rm", "--init", f"--name={_docker_name(job)}", "--network=host", "--ipc=host", *devices)
+    known_by = (f"--name=mtpbench-{job}", f"--label={_label(mark)}")
+    options = ("--rm", "--init", *known_by, "--network=host", "--ipc=host", *devices)
     given = (*_repeated("--volume", mounts), *_repeated("--env", sorted(names)), *container.args)
     return StepCommand((), ("docker", "run", *options, *given, "--entrypoint", argv[0], image, *argv[1:]))
 
 
-def docker_removal(job: str) -> tuple[str, ...]:
-    """Removes the container of a job whose `docker run` was killed: Docker's own service goes on with it."""
-    return ("docker", "rm", "--force", _docker_name(job))
+def docker_removal(mark: str) -> tuple[str, ...]:
+    """Removes a node's containers by label: where `docker run` was killed, Docker's own service goes on with them."""
+    script = 'ids=$(docker ps --all --quiet --filter "label=$1") || exit; [ -z "$ids" ] || docker rm --force $ids'
+    return ("sh", "-c", script, "sh", _label(mark))
 
 
-def _docker_name(job: str) -> str:
-    return f"mtpbench-{job}"
+def _label(mark: str) -> str:
+    return f"mtpbench.element={mark}"
 
 
 def _repeated(flag: str, values: Iterable[str]) -> list[str]:

@@ -7,9 +7,10 @@ stopped, end.json says why, and an element that the cluster interrupted goes bac
 
 import asyncio
 import logging
+import re
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,18 +20,17 @@ import msgspec
 
 from harness import config
 from harness.atomic_files import write_json
-from harness.errors import GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
+from harness.errors import ClusterError, GpuBusy, MtpbenchError, ServerDied, ServerError, UserError
 from harness.launch.wrapping import Wrapping
 from harness.power.server_gpus import OtherPlace
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.endings import ENDINGS, End
 from harness.slurm.files import ClusterDir, TryDir
-from harness.slurm.job import POLLS, Job, interruption, left_s, requeue, this_job
+from harness.slurm.job import POLLS, Job, interruption, leave_out, left_s, requeue, this_job
 from harness.slurm.manifest import TEARDOWN_S, Element, nodes_for
 from harness.slurm.ownership import Ownership
 from harness.slurm.step import ServerStep
-from harness.slurm.submissions import submissions
 from harness.spec import Cluster, Point, Run, Sweep
 from harness.sweep import measure_part
 
@@ -40,6 +40,9 @@ _SIGNALS = {signal.SIGUSR1: "time_limit", signal.SIGTERM: "terminated", signal.S
 
 _SLURM_MAY_KNOW_MORE = {"time_limit", "terminated", "server_died", "server_not_ready"}
 """Endings of which Slurm may know more: one that preempts a job also says that its time is up."""
+
+_PATIENCE_S = 60.0
+"""For whoever has the folder alone: `score` and `answer` take seconds."""
 
 _JOB_GOES_ON = {"done", "server_died", "server_not_ready", "gpu_busy", "fault"}
 """Endings at which Slurm has not ended the job, and still starts a step on all its nodes."""
@@ -61,7 +64,7 @@ async def run_element(folder: Path, first: int = 0) -> int:
 
     Raises:
         UserError: not in a job, or the folder has no such element.
-        ClusterError: Slurm would not put it back in the queue.
+        ClusterError: Slurm would not put it back in the queue, or does not say.
     """
     job, files = this_job(), ClusterDir(SweepDir(folder))
     elements = files.elements()
@@ -70,12 +73,17 @@ async def run_element(folder: Path, first: int = 0) -> int:
         raise UserError(f"{files.manifest}: has {len(elements)} elements, none is number {number}")
     work = _Work(files, job, elements[number], files.site(), config.load(files.results.lock))
     write_json(work.try_dir.begin, _begin_record(job, elements[number]))
-    with files.results.shared():
-        end = await _run_try(work)
+    try:
+        with files.results.shared(_PATIENCE_S):
+            end = await _run_try(work)
+    except UserError as error:
+        end = _end("fault", detail=str(error))
     work.try_dir.write_end(end)
     logger.warning("element %d: %s: %s%s", number, end.reason, end.says, f"\n{end.detail}" if end.detail else "")
-    if end.requeued:
-        await requeue(job)
+    if end.reason == "gpu_busy":
+        await _spare_the_others(work, end.detail or "")
+    if ENDINGS[end.reason].requeue:
+        await requeue(job, lambda: _note_requeued(work, end))
     return ENDINGS[end.reason].code
 
 
@@ -204,9 +212,10 @@ def _stopping_on_signals(work: _Work, measuring: "asyncio.Task[None]") -> Iterat
 
     def on_signal(reason: str) -> None:
         work.notice = work.notice or reason
-        work.try_dir.write_end(_end(reason))  # should this process be killed before it can say more
         grace_s = max(0.0, work.element.notice_s - TEARDOWN_S) if reason == "time_limit" else 0.0
         loop.call_later(grace_s, measuring.cancel)
+        with suppress(OSError):  # a full disk must not keep it from ending
+            work.try_dir.write_end(_end(reason))  # should this process be killed before it can say more
 
     for number, reason in _SIGNALS.items():
         loop.add_signal_handler(number, on_signal, reason)
@@ -218,13 +227,28 @@ def _stopping_on_signals(work: _Work, measuring: "asyncio.Task[None]") -> Iterat
 
 
 async def _is_measured_by_another_job(work: _Work) -> bool:
-    """Whether another job that Slurm still runs measures the element: the sweep was submitted twice."""
+    """Whether another job that Slurm still runs measures the element, whoever submitted it."""
     owner = work.ownership.owner()
     if owner is None or owner.key == work.job.key:
         return False
-    names = {submission.name for submission in submissions(work.files)}
-    queue = await asyncio.to_thread(calls.queued, names)
-    return any(job.key == owner.key and job.state == "RUNNING" for job in queue)
+    return await asyncio.to_thread(calls.job_state, owner.key) == "RUNNING"
+
+
+async def _spare_the_others(work: _Work, detail: str) -> None:
+    """Keep what waits off the node whose GPUs are held: it is free at once, and would get one element after another."""
+    try:
+        node = _named(detail, await asyncio.to_thread(calls.node_names, work.job.nodes))
+    except ClusterError as error:
+        logger.warning("%s: the others are not kept off its node: %s", work.job.key, error)
+        return
+    if await leave_out(work.job, node):
+        logger.warning("%s is left out by what still waits of the array", node)
+
+
+def _named(detail: str, nodes: Sequence[str]) -> str:
+    """The node that a detail names; the first one, which this process is on, bears no name there."""
+    named = (node for node in nodes[1:] if re.search(rf"(?<![\w.-]){re.escape(node)}: ", detail))
+    return next(named, nodes[0])
 
 
 def _final_reason(work: _Work, reason: str, points: int) -> str:
@@ -243,9 +267,13 @@ def _end(reason: str, *, detail: str | None = None, points: int = 0, left: Seque
         says=ending.says,
         detail=detail,
         points=points,
-        requeued=ending.requeue,
         left=tuple(left),
     )
+
+
+def _note_requeued(work: _Work, end: End) -> None:
+    with suppress(OSError):  # a full disk; Slurm's queue tells it too
+        work.try_dir.write_end(msgspec.structs.replace(end, requeued=True))
 
 
 def _begin_record(job: Job, element: Element) -> dict[str, object]:

@@ -23,11 +23,14 @@ class Ending:
     requeue: bool = False
 
 
+GOES_ON = {"time_limit", "preempted", "node_failed"}
+"""Endings after which the job is expected in the queue again."""
+
 ENDINGS = {
     "done": Ending("all points are done", code=0),
     "time_limit": Ending("the job's time is up; it goes on when it is started again", requeue=True),
     "preempted": Ending("another job took the nodes; it goes on when it is started again", requeue=True),
-    "node_failed": Ending("a node went down; Slurm starts it again elsewhere"),
+    "node_failed": Ending("Slurm put it back in the queue, mostly because a node went down"),
     "cancelled": Ending("somebody cancelled it", code=130),
     "terminated": Ending("Slurm ended it and does not say why"),
     "no_progress": Ending("its whole time passed without a point: ask for more, --time or time_limit_min"),
@@ -49,7 +52,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
         says: its sentence.
         detail: what was said when it happened; a server's last lines.
         points: done in this try.
-        requeued: whether Slurm was asked to start it again.
+        requeued: whether it went back in the queue; written after Slurm has said so, so False may be what was not told.
         left: numbers of processes that had to be killed.
     """
 

@@ -1,14 +1,19 @@
 """The job that this process is a part of: who it is, and why Slurm wants it to end."""
 
 import asyncio
+import logging
 import math
 import os
-from collections.abc import Mapping
+import signal
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.errors import ClusterError, ClusterSilent, UserError
+from harness.errors import ClusterError, UserError
 from harness.slurm import calls
+
+logger = logging.getLogger(__name__)
 
 POLLS = 10
 """How often Slurm is asked why a server is gone."""
@@ -76,11 +81,9 @@ async def interruption(job: Job, polls: int = POLLS) -> str | None:
             await asyncio.sleep(POLL_S)
         try:
             facts = await asyncio.to_thread(calls.job_facts, job.key)
-        except ClusterSilent:
-            return None
-        except ClusterError:  # Slurm has no such job any more
-            return "cancelled"
-        if reason := _reason(facts):
+        except ClusterError as error:  # any other refusal is about the question, and says nothing of the job
+            return "cancelled" if calls.says_no_such_job(error) else None
+        if reason := _reason(facts, job.restart):
             return reason
     return None
 
@@ -89,26 +92,74 @@ async def left_s(job: Job) -> float | None:
     """Seconds until the job's time is up; None where Slurm does not say."""
     try:
         facts = await asyncio.to_thread(calls.job_facts, job.key)
-        end = datetime.fromisoformat(facts.get("EndTime", ""))
-        return (end - datetime.now()).total_seconds()  # noqa: DTZ005 - Slurm writes local time
+        # Slurm writes local time: not to be subtracted before it is a timestamp, for clocks may be set in between.
+        return datetime.fromisoformat(facts.get("EndTime", "")).timestamp() - time.time()
     except (ClusterError, ValueError):
         return None
 
 
-async def requeue(job: Job) -> None:
+async def requeue(job: Job, note: Callable[[], None]) -> None:
     """Put the job back in the queue, and wait for Slurm to end this process.
 
-    A process that ended before would make its job a completed one.
+    A process that ended before would make its job a completed one. Where Slurm has put the job back by itself, nothing
+    is asked: what runs by its number may be the next run.
+
+    Args:
+        job: this one.
+        note: called once the job is back in the queue. Slurm's TERM comes with its answer, and is not heeded here;
+            KILL follows it.
 
     Raises:
-        ClusterError: Slurm refused.
+        ClusterError: Slurm refused, or gave no answer.
     """
-    await asyncio.to_thread(calls.run, "scontrol", "requeue", job.key)
-    await asyncio.sleep(calls.LIMIT_S * POLLS)
+    if _started_again(await asyncio.to_thread(calls.job_facts, job.key), job.restart):
+        note()
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        await asyncio.to_thread(_ask_to_requeue, job)
+        note()
+        await asyncio.sleep(calls.LIMIT_S * POLLS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
     raise ClusterError(f"{job.key}: was put back in the queue, and runs on")
 
 
-def _reason(facts: Mapping[str, str]) -> str | None:
+def _ask_to_requeue(job: Job) -> None:
+    try:
+        calls.run("scontrol", "requeue", job.key)
+    except ClusterError as error:
+        if not calls.says_waits_already(error):
+            raise
+
+
+async def leave_out(job: Job, node: str) -> bool:
+    """Have what still waits of the job's array leave a node out, on top of what it leaves out already.
+
+    A node that is free again the moment a job fails on it would otherwise get one element after the other.
+
+    Returns:
+        Whether anything that waits now does so.
+    """
+    array, _, task = job.key.partition("_")
+    try:
+        waiting = await asyncio.to_thread(calls.waiting_task, array) if task else None
+        if waiting is None:
+            return False
+        before = (await asyncio.to_thread(calls.job_facts, waiting)).get("ExcNodeList", "(null)")
+        nodes = node if before in {"", "(null)"} else f"{before},{node}"
+        await asyncio.to_thread(calls.run, "scontrol", "update", f"JobId={array}", f"ExcNodeList={nodes}")
+    except ClusterError as error:
+        if not calls.says_no_longer_waits(error):
+            logger.warning("%s: %s is not left out by what still waits: %s", job.key, node, error)
+            return False
+    return True
+
+
+def _reason(facts: Mapping[str, str], restart: int) -> str | None:
+    if _started_again(facts, restart):  # all else is of the job's next run, not of the one that this process is of
+        return "node_failed"
     preempted, started = facts.get("PreemptTime", "None"), facts.get("StartTime", "")
     if preempted[:1].isdigit() and preempted >= started:  # an earlier run of the job may have been preempted
         return "preempted"
@@ -116,6 +167,11 @@ def _reason(facts: Mapping[str, str]) -> str | None:
     if state == "COMPLETING":  # hides what it will be as long as this process runs
         return "time_limit" if _seconds(facts, "RunTime") >= _seconds(facts, "TimeLimit") else "cancelled"
     return _BY_STATE.get(state)
+
+
+def _started_again(facts: Mapping[str, str], restart: int) -> bool:
+    """Whether Slurm has put the job back in the queue since, which it does by itself where it lost a node."""
+    return int(facts.get("Restarts", 0)) > restart
 
 
 def _seconds(facts: Mapping[str, str], name: str) -> float:

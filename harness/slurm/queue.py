@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import config
+from harness.atomic_files import read_json
 from harness.errors import ClusterError
 from harness.rundir import SweepDir
 from harness.slurm import calls
 from harness.slurm.calls import Queued
+from harness.slurm.endings import GOES_ON, End
 from harness.slurm.files import ClusterDir, tries
 from harness.slurm.manifest import Element
-from harness.slurm.submissions import jobs_of_elements, submissions
+from harness.slurm.submissions import Submission, jobs_of_elements, submissions
 from harness.spec import Sweep
 
 HEADINGS = ("element", "launch", "points", "tries", "state")
@@ -44,13 +46,19 @@ def element_statuses(folder: Path) -> list[ElementStatus]:
     """Every element of a submitted sweep; none for a folder that was not submitted."""
     files = ClusterDir(SweepDir(folder))
     known = submissions(files)
-    try:
-        jobs, silence = jobs_of_elements(known, calls.queued({one.name for one in known})), None
-    except ClusterError as error:
-        jobs, silence = {}, str(error)
     elements = files.elements()
     sweep = config.load(files.results.lock) if elements else None
-    return [_status(files, sweep, element, jobs.get(element.number), silence) for element in elements if sweep]
+    unfinished = [element for element in elements if sweep and element.is_incomplete(sweep, files.results)]
+    try:
+        jobs, silence = jobs_of_elements(known, calls.queued({one.name for one in known})), None
+        by_hand = _jobs_by_hand(files, known, unfinished)
+    except ClusterError as error:
+        jobs, by_hand, silence = {}, {}, str(error)
+    return [
+        _status(files, sweep, element, jobs.get(element.number), by_hand.get(element.number), silence)
+        for element in elements
+        if sweep
+    ]
 
 
 def text(folder: Path) -> str:
@@ -92,8 +100,29 @@ def is_active(folder: Path) -> bool:
     return any(job.active for job in calls.queued({one.name for one in known}))
 
 
+def _jobs_by_hand(
+    files: ClusterDir, known: Sequence[Submission], elements: Sequence[Element]
+) -> dict[int, tuple[str, str]]:
+    """Elements whose last try is of a job that `submit` does not know and Slurm still has: the job's key and state."""
+    ours = {one.job for one in known}
+    found: dict[int, tuple[str, str]] = {}
+    for element in elements:
+        made = tries(files.element(element.number))
+        key = str(read_json(made[-1].begin)["job"]) if made else ""
+        if key and key.partition("_")[0] not in ours:
+            state = calls.job_state(key)
+            if state is not None and state not in calls.ENDED:
+                found[element.number] = (key, state)
+    return found
+
+
 def _status(
-    files: ClusterDir, sweep: Sweep, element: Element, job: Queued | None, silence: str | None
+    files: ClusterDir,
+    sweep: Sweep,
+    element: Element,
+    job: Queued | None,
+    by_hand: tuple[str, str] | None,
+    silence: str | None,
 ) -> ElementStatus:
     points, done = len(element.current_points(sweep, files.results)), element.count_done(sweep, files.results)
     made = tries(files.element(element.number))
@@ -103,11 +132,13 @@ def _status(
         state, says = "unknown", silence
     elif job is not None and job.active:
         state, says = _in_queue(job)
+    elif by_hand is not None:
+        key, slurm_says = by_hand
+        state, says = "waiting" if slurm_says == "PENDING" else "running", f"as job {key}, which was submitted by hand"
     elif not made:
         state, says = _never_began(job)
     else:
-        end = made[-1].read_end()
-        state, says = (end.reason, end.says) if end else ("killed", "at once, and said nothing; submit again")
+        state, says = _ended(made[-1].read_end())
     return ElementStatus(element=element, points=points, done=done, tries=len(made), state=state, says=says)
 
 
@@ -116,6 +147,13 @@ def _in_queue(job: Queued) -> tuple[str, str]:
         return "running", f"on {job.node}, {job.time_left} left"
     starts = "" if job.starts == "N/A" else f", to start {job.starts}"
     return "waiting", f"{job.reason}{starts}"
+
+
+def _ended(end: End | None) -> tuple[str, str]:
+    """How its last try ended, where Slurm has no job of it that runs or may still run."""
+    if end is None:
+        return "killed", "at once, and said nothing; submit again"
+    return end.reason, "was not started again; submit again" if end.reason in GOES_ON else end.says
 
 
 def _never_began(job: Queued | None) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def element_options(element: Element, cluster: Cluster, folder: Path) -> list[st
         "--requeue",
         "--open-mode=append",
         f"--chdir={folder}",
-        f"--output={folder}/slurm/%A_%a.log",
+        f"--output={_literal(folder)}/slurm/%A_%a.log",
         "--export=ALL",
         *_given_options(partition=nodes.partition, constraint=nodes.constraint, account=nodes.account, qos=nodes.qos),
         *([f"--exclude={','.join(nodes.exclude)}"] if nodes.exclude else []),
@@ -32,12 +32,11 @@ def answer_options(answer: AnswerJob, after: Sequence[str], folder: Path) -> lis
     return [
         "--nodes=1",
         f"--time={answer.time_min}",
-        f"--dependency=afterany:{':'.join(after)}",
-        "--kill-on-invalid-dep=yes",
+        *([f"--dependency=afterany:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []),
         "--requeue",
         "--open-mode=append",
         f"--chdir={folder}",
-        f"--output={folder}/slurm/answer-%j.log",
+        f"--output={_literal(folder)}/slurm/answer-%j.log",
         "--export=ALL",
         *_given_options(partition=answer.partition, account=answer.account, qos=answer.qos),
         *answer.extra,
@@ -57,6 +56,11 @@ def _gpu_options(element: Element, nodes: GpuNodes) -> Iterator[str]:
         yield f"--gpus-per-node={gpus}"
     if nodes.exclusive:
         yield from ("--exclusive", "--mem=0")
+
+
+def _literal(folder: Path) -> str:
+    """A folder as a part of a file name pattern, in which sbatch replaces `%A`."""
+    return str(folder).replace("%", "%%")
 
 
 def _given_options(**options: str | None) -> Iterator[str]:

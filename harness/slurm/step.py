@@ -6,6 +6,7 @@ step's processes (seen on Slurm 22.05; NVIDIA/cloudai, pull request 942, found t
 
 import asyncio
 import logging
+import os
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from harness.errors import ClusterError
 from harness.launch import processes
 from harness.launch.tidy import killed
 from harness.launch.wrapping import NodeCommand, Wrapping
+from harness.power.sampler_process import HERE, Place
 from harness.power.server_gpus import OtherPlace
 from harness.slurm import calls
 from harness.slurm.containers import StepCommand, docker_removal, in_container
@@ -62,7 +64,11 @@ class ServerStep:
             nodes=nodes,
             env={MARK: self.mark},
             ask_to_end=self._ask_to_end,
-            hidden={self.job.name: "<job>", **{address: f"<node-{rank}>" for rank, address in enumerate(addresses)}},
+            hidden={
+                self.job.name: "<job>",
+                self.mark: "<element>",
+                **{address: f"<node-{rank}>" for rank, address in enumerate(addresses)},
+            },
             processes_hidden=True,
         )
 
@@ -85,18 +91,29 @@ class ServerStep:
         Args:
             everywhere: on all nodes of the job, not on this one alone.
         """
-        if self.container is not None and self.container.runtime == "docker":
-            removal = docker_removal(self.job.name)
-            await asyncio.to_thread(subprocess.run, removal, capture_output=True, check=False, timeout=calls.LIMIT_S)
-        here = await killed(MARK, self.mark)
         others = self.other_nodes() if everywhere else ()
+        if self.container is not None and self.container.runtime == "docker":
+            await asyncio.gather(*(asyncio.to_thread(self._remove_containers, place) for place in (HERE, *others)))
+        here = await killed(MARK, self.mark)
         there = await asyncio.gather(*(asyncio.to_thread(self._tidied, place) for place in others))
         return tuple(sorted({*here, *(pid for pids in there for pid in pids)}))
+
+    def _remove_containers(self, place: Place) -> None:
+        command = [*place.start, *docker_removal(self.mark)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=calls.LIMIT_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            fault = str(error)
+        else:
+            fault = done.stderr.strip() if done.returncode else ""
+        if fault:
+            logger.warning("%s: %s", self.job.key, place.prefixed(f"containers that may be left there stay: {fault}"))
 
     def _tidied(self, place: OtherPlace) -> tuple[int, ...]:
         command = [*place.start, sys.executable, "-m", "harness.launch.tidy", MARK, self.mark]
         try:
-            return tuple(map(int, calls.run_once(*command).split()))
+            # As it is: srun finds its job by the job's own variables.
+            return tuple(map(int, calls.run_once(*command, env=os.environ).split()))
         except ClusterError as error:  # the job is being ended, and Slurm ends what runs there
             logger.warning("%s: %s: what is left there is not known: %s", self.job.key, place.node, error)
             return ()
@@ -111,6 +128,7 @@ class ServerStep:
             image=run.engine.image,
             vendor=run.gpu.vendor,
             job=self.job.name,
+            mark=self.mark,
         )
 
     def _srun(self) -> tuple[str, ...]:

@@ -30,12 +30,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def submissions(files: ClusterDir) -> list[Submission]:
-    """Every call of sbatch so far, as it is known now."""
+    """Every call of sbatch so far, as it is known now.
+
+    A line that a full disk tore is left out: sbatch is called only after the whole line before is on the disk, and
+    without the line after Slurm is asked by name.
+    """
     if not files.submissions.exists():
         return []
-    lines = files.submissions.read_bytes().splitlines()
+    whole = filter(None, map(_whole, files.submissions.read_bytes().splitlines()))
     # The later line of a job says more.
-    return list({one.name: one for one in (msgspec.json.decode(line, type=Submission) for line in lines)}.values())
+    return list({one.name: one for one in whole}.values())
 
 
 def active_elements(known: Sequence[Submission], queue: Sequence[Queued]) -> dict[int, Queued]:
@@ -54,7 +58,18 @@ def jobs_of_elements(known: Sequence[Submission], queue: Sequence[Queued]) -> di
 
 def record(files: ClusterDir, submission: Submission) -> None:
     """Write down a call of sbatch: before it is made, and again when its answer is known."""
-    with files.submissions.open("ab") as file:
-        file.write(msgspec.json.encode(submission) + b"\n")
+    with files.submissions.open("a+b") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        torn = file.read() not in (b"", b"\n")
+        file.write(b"\n" * torn + msgspec.json.encode(submission) + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _whole(line: bytes) -> Submission | None:
+    try:
+        return msgspec.json.decode(line, type=Submission)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return None

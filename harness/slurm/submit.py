@@ -43,6 +43,7 @@ class Submitted:
         total, done, active: elements; active ones are in Slurm's queue already.
         arrays: what was submitted now.
         answer: the job after them; None where there is nothing to wait for.
+        unanswered: nothing is left to measure, no job is to answer, and no comparison is as new as the rows.
     """
 
     total: int
@@ -50,13 +51,17 @@ class Submitted:
     active: int
     arrays: tuple[Submission, ...]
     answer: Submission | None
+    unanswered: bool = False
 
     def text(self, folder: Path) -> str:
         """For a person: what was submitted, and where to look."""
         arrays = (f"submitted {array.job}: {len(array.elements)} elements" for array in self.arrays)
         answer = () if self.answer is None else (f"submitted {self.answer.job}: the answer, after them",)
         stand = f"{self.done} of {self.total} elements are done, {self.active} were in the queue already"
-        return "\n".join((stand, *arrays, *answer, f"look with: mtpbench status {folder}"))
+        left = (
+            (f"its comparison is missing or old; compute it with: mtpbench answer {folder}",) if self.unanswered else ()
+        )
+        return "\n".join((stand, *arrays, *answer, *left, f"look with: mtpbench status {folder}"))
 
 
 def submit(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLANNED) -> Submitted:
@@ -81,6 +86,8 @@ def submit(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLA
         active = active_elements(known, queue)
         unfinished = [element for element in elements if element.is_incomplete(sweep, files.results)]
         todo = [element for element in unfinished if element.number not in active]
+        if todo or active:
+            _check_startable(answer_options(cluster.answer, (), files.results.path), "answer.slurm", cluster)
         arrays = _submit_arrays(files, cluster, todo)
         after = [*_running_arrays(known, queue), *(array.job or "" for array in arrays)]
         answer = _submit_answer_job(files, cluster, known, queue, after)
@@ -90,6 +97,7 @@ def submit(sweep: Sweep, folder: Path, cluster: Cluster, manner: Manner = AS_PLA
         active=len(active),
         arrays=tuple(arrays),
         answer=answer,
+        unanswered=not after and not _answers(known, queue) and _is_unanswered(sweep, files),
     )
 
 
@@ -160,7 +168,7 @@ def _running_arrays(known: Sequence[Submission], queue: Sequence[calls.Queued]) 
 def _submit_arrays(files: ClusterDir, cluster: Cluster, todo: Sequence[Element]) -> list[Submission]:
     arrays = _arrays(files, cluster, todo)
     for array in arrays:
-        _check_startable(array.options, cluster)
+        _check_startable(array.options, "element.slurm", cluster)
     return [
         _sbatch(
             files,
@@ -190,12 +198,25 @@ def _submit_answer_job(
     """
     if not after:
         return None
-    names = {one.name for one in known if one.what == "answer"}
-    for job in queue:
-        if job.name in names and job.active:
-            calls.run("scancel", job.key)
+    for job in _answers(known, queue):
+        calls.run("scancel", job.key)
     asked = Submission(name=_new_job_name(files), what="answer", at=_now())
     return _sbatch(files, asked, _answer_arguments(files, cluster, after))
+
+
+def _answers(known: Sequence[Submission], queue: Sequence[calls.Queued]) -> list[calls.Queued]:
+    """Jobs that answer, or still wait to."""
+    names = {one.name for one in known if one.what == "answer"}
+    return [job for job in queue if job.name in names and job.active]
+
+
+def _is_unanswered(sweep: Sweep, files: ClusterDir) -> bool:
+    """Whether its arms can be compared, and were not since the last row."""
+    if all(run.key == run.baseline.key for run in sweep.all_runs()):
+        return False
+    comparison = files.results.path / "comparison.md"
+    rows_s = max((done.point.stat().st_mtime for done in files.results.done()), default=0.0)
+    return not comparison.exists() or comparison.stat().st_mtime < rows_s
 
 
 def _answer_arguments(files: ClusterDir, cluster: Cluster, after: Sequence[str]) -> list[str]:
@@ -226,10 +247,10 @@ def _job_named(name: str) -> str | None:
     return min(jobs, default=None)
 
 
-def _check_startable(options: Sequence[str], cluster: Cluster) -> None:
+def _check_startable(options: Sequence[str], script: str, cluster: Cluster) -> None:
     """Let Slurm say now what it would otherwise say never: some requests wait for ever."""
     try:
-        calls.run("sbatch", "--test-only", *options, str(job_script("element.slurm")), env=_environment())
+        calls.run("sbatch", "--test-only", *options, str(job_script(script)), env=_environment())
     except ClusterSilent:
         raise
     except ClusterError as error:

@@ -54,7 +54,7 @@ def cancel(results: Results) -> None:
     from harness.slurm.queue import cancel as cancel_jobs
 
     jobs = cancel_jobs(results)
-    print(f"cancelled {', '.join(jobs)}" if jobs else "nothing of it runs or waits")
+    print(f"cancelled {', '.join(jobs)}" if jobs else "nothing that mtpbench submitted of it runs or waits")
 
 
 @verbs.command(epilog="Example: mtpbench logs results/my-sweep 0 -f")

@@ -1,13 +1,34 @@
 """A cluster that runs Slurm: how a site wants to be asked for nodes of each GPU, and what a server runs in there."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from harness.spec.base import Name, Positive, Sequence, Spec, Text
 
 Words = Annotated[tuple[Text, ...], Sequence]
+
+_ELSEWHERE = re.compile(r"-M|--cl\w*(=|$)")
+"""`--clusters`, also cut short."""
+
+_NAMED = re.compile(r"-J|--job-n\w*(=|$)")
+
+
+def _findable(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words of sbatch; none that would keep squeue from finding the job, which would be submitted again."""
+    for word in words:
+        if _ELSEWHERE.match(word):
+            raise ValueError(
+                f"{word}: a job on another cluster can't be followed; submit where SLURM_CONF is that cluster's"
+            )
+        if _NAMED.match(word):
+            raise ValueError(f"{word}: jobs are found by the names that mtpbench gives them; leave it out")
+    return words
+
+
+SbatchWords = Annotated[Words, AfterValidator(_findable)]
 
 
 class Container(Spec):
@@ -49,7 +70,7 @@ class GpuNodes(Spec):
     qos: Text | None = None
     time_limit_min: Positive | None = None
     exclude: Words = ()
-    extra: Words = ()
+    extra: SbatchWords = ()
     container: Container | None = None
     interface: Text | None = None
 
@@ -61,7 +82,7 @@ class AnswerJob(Spec):
     account: Text | None = None
     qos: Text | None = None
     time_min: Positive = 30
-    extra: Words = ()
+    extra: SbatchWords = ()
 
 
 class Cluster(Spec):

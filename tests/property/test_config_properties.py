@@ -33,7 +33,7 @@ texts = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}", fullmatch=True)
 positive = st.floats(1e-6, 1e12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-counts = st.integers(1, 2**40)
+counts = st.integers(1, 1_000_000)
 maybe = lambda strategy: st.none() | strategy  # noqa: E731
 
 goldens = st.builds(
@@ -50,7 +50,7 @@ models = st.builds(
     revision=maybe(texts),
     load_format=st.sampled_from(["auto", "dummy"]),
     chat=st.booleans(),
-    context=st.just(2**60),
+    context=st.just(10_000_000),
     layers=counts,
     parameters_b=positive,
     active_b=positive,
@@ -84,7 +84,7 @@ workloads = st.builds(
     Workload,
     name=names,
     isl=counts,
-    osl=st.integers(2, 2**40),
+    osl=st.integers(2, 1_000_000),
     length_ratio=st.floats(0.01, 1),
     length=st.sampled_from(["exact", "natural"]),
     source=st.sampled_from(["builtin", "random"]),
@@ -115,9 +115,9 @@ arms = st.integers(0, 16).flatmap(
 )
 limits = st.builds(
     ServerSettings,
-    max_running_requests=st.just(2**60),
+    max_running_requests=st.just(10_000_000),
     memory_fraction=maybe(st.floats(0.1, 0.9)),
-    context=st.just(2**50),
+    context=st.just(10_000_000),
 )
 runs = st.builds(
     Run,
@@ -143,7 +143,7 @@ def sweeps(draw):
         precision=draw(names),
         engine=draw(engines),
         tp=draw(counts),
-        max_running_requests=2**60,
+        max_running_requests=10_000_000,
         max_graph_requests=draw(maybe(counts)),
         mtp=tuple(draft_tokens or draw(st.lists(st.integers(0, 16), min_size=1, max_size=3, unique=True))),
         acceptance=("natural",) if given_runs else (draw(st.just("natural") | st.floats(1, 2)),),

@@ -2,9 +2,11 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 
+from harness import folder_lock
 from harness.atomic_files import atomic, write_json, write_text
 from harness.errors import LockMismatch, ResultsError, UserError
 from harness.rundir import PointDir, SweepDir
@@ -145,6 +147,17 @@ def test_the_hold_ends_with_the_block(tmp_path):
     with SweepDir(tmp_path).held():
         pass
     with SweepDir(tmp_path).held():
+        pass
+
+
+def test_who_wants_the_folder_alone_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    results, alone = SweepDir(tmp_path), ExitStack()
+    alone.enter_context(results.held())
+    monkeypatch.setattr(folder_lock.time, "sleep", lambda _: alone.close())
+    with results.shared(patience_s=60.0):
+        pass
+
+    with results.held(), pytest.raises(UserError, match="another mtpbench"), results.shared(patience_s=0.0):
         pass
 
 

@@ -55,6 +55,24 @@ def test_no_answer_is_neither_yes_nor_no(program, tmp_path):
     assert 3 == times(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "slurm_load_jobs error: Protocol authentication error",
+        "error: Munge encode failed: Failed to access /run/munge/munge.socket.2: No such file or directory",
+        "slurm_load_jobs error: Message send failure",
+        "Batch job submission failed: Message receive failure",
+        "fatal: Unable to establish configuration source",
+        "slurm_load_jobs error: RPC rate limit exceeded, please retry",
+    ],
+)
+def test_a_controller_that_can_t_be_talked_to_for_a_moment_has_refused_nothing(program, tmp_path, words):
+    with pytest.raises(ClusterSilent):
+        calls.run(program(f"echo '{words}' >&2; exit 1"))
+
+    assert 3 == times(tmp_path)
+
+
 def test_a_call_that_hangs_is_given_up(program, monkeypatch):
     monkeypatch.setattr(calls, "LIMIT_S", 0.2)
 
@@ -67,6 +85,14 @@ def test_a_machine_without_slurm_is_said_to_be_one(monkeypatch):
 
     with pytest.raises(ClusterError, match="no squeue on PATH"):
         calls.queued({"some-job"})
+
+
+@pytest.mark.parametrize("variable", ["SLURM_CLUSTERS", "SQUEUE_PARTITION", "SQUEUE_USERS", "SCANCEL_PARTITION"])
+def test_every_program_asks_the_same_cluster_for_all_jobs(program, monkeypatch, variable):
+    monkeypatch.setenv(variable, "another")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+
+    assert "unset /etc/slurm.conf\n" == calls.run(program(f"echo ${{{variable}:-unset}} $SLURM_CONF"))
 
 
 def test_a_surrounding_job_does_not_shape_the_jobs_that_it_submits(monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.errors import ConfigError, UserError
+from harness.errors import ClusterError, ConfigError, UserError
 from harness.slurm.manifest import Manner, elements_of
 from harness.slurm.sbatch_options import answer_options, array_option, element_options
 from harness.slurm.submit import commands
@@ -40,6 +40,30 @@ def test_a_fault_of_a_cluster_says_where_it_stands_and_what_was_meant(tmp_path, 
         "site.yaml:3:10: gpus.h100.partitoin: unknown key; did you mean 'partition'?",
         "site.yaml:3:32: gpus.h100.ask: must be 'gres', 'gpus-per-node' or 'none', got grse",
     ] == str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("--clusters=x", "can't be followed"),
+        ("--clus=x", "can't be followed"),
+        ("-Mx", "can't be followed"),
+        ("--job-name=x", "are found by the names"),
+        ("-J", "are found by the names"),
+    ],
+)
+@pytest.mark.parametrize("place", ["gpus: {h100: {extra: [WORD]}}", "gpus: {h100: {}}\nanswer: {extra: [WORD]}"])
+def test_a_site_can_t_hide_jobs_from_squeue(tmp_path, word, why, place):
+    site = tmp_path / "site.yaml"
+    site.write_text(f"label: Site\n{place.replace('WORD', word)}\nsource: a test\n")
+
+    with pytest.raises(ConfigError, match=rf"site\.yaml:\d:\d+: .*extra: {word}: .*{why}"):
+        config.load_cluster(str(site), SWEEP)
+
+
+@pytest.mark.parametrize("word", ["--cluster-constraint=x", "--mail-user=x", "--comment=x"])
+def test_other_words_of_sbatch_are_passed_on(sweep, word):
+    assert word in options(sweep, extra=(word,))
 
 
 def test_a_cluster_is_looked_for_beside_the_sweep_and_then_in_the_package(tmp_path):
@@ -158,6 +182,21 @@ def test_a_ladder_whose_first_launch_decides_is_one_element_of_all_launches(swee
 )
 def test_tasks_of_an_array_are_written_as_ranges(tasks, at_once, asked):
     assert asked == array_option(tasks, at_once)
+
+
+def test_a_percent_sign_of_the_folder_is_no_pattern_of_sbatch(sweep):
+    folder = Path("/r/80%util")
+    elements = element_options(elements_of(sweep, cluster_with(), Manner())[0], cluster_with(), folder)
+
+    assert {"--output=/r/80%%util/slurm/%A_%a.log", "--chdir=/r/80%util"} <= set(elements)
+    assert "--output=/r/80%%util/slurm/answer-%j.log" in answer_options(AnswerJob(), ["12"], folder)
+
+
+def test_a_cluster_that_takes_no_arrays_is_refused(sweep, tmp_path, stand_in):
+    stand_in("scontrol", "echo 'MaxArraySize            = 0'")
+
+    with pytest.raises(ClusterError, match="MaxArraySize=0"):
+        commands(sweep, tmp_path / "results", cluster_with())
 
 
 def test_the_answer_comes_after_all_however_they_ended():
