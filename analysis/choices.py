@@ -55,9 +55,8 @@ def choices(comparisons: Sequence[Comparison]) -> Iterator[Choice]:
     for comparison in comparisons:
         pair = comparison.pair
         judged = comparison.verdict is not None and not comparison.barred  # what to run is a verdict
-        if (
-            pair.view == MATCHED and judged and not comparison.diff.of("must equal")
-        ):  # by force, it may be another system
+        forced = bool(comparison.diff.of("must equal"))  # it may be another system
+        if pair.view == MATCHED and judged and not forced:
             # A Run's key tells neither its workload nor its load, nor whether it was a demo: the question does.
             runs = tuple(sorted({(row.run_key, row.version or "") for row in pair.off.rows}))
             systems.setdefault((pair.question, pair.off.topologies, runs), []).append(comparison)
