@@ -103,7 +103,7 @@ def test_a_stop_rule_sees_the_faster_clock():
     assert [(50, [(0, 20)]), (60, [(0, 20), (10, 30)])] == heard
 
 
-def test_one_is_our_own_time():
+def test_speed_1_changes_neither_run_nor_measurement():
     seen, clock = measured(), EmulatorClock(1.0)
 
     assert seen is clock.measurement(seen)

@@ -121,7 +121,7 @@ def test_pairs_are_apart_by_every_part_of_their_name():
 @pytest.mark.parametrize(
     ("value", "rounded"), [(0.5, 1), (1.5, 2), (2.4999, 2), (0.49999999999999994, 0), (108.5, 109)]
 )
-def test_halves_go_up(value, rounded):
+def test_js_round_rounds_halves_up(value, rounded):
     assert rounded == js_round(value)
 
 

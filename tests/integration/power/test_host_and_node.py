@@ -64,7 +64,7 @@ async def sampled(session: Session, tmp_path, seconds: float) -> tuple[Metering,
         await session.stop()
 
 
-async def test_both_are_read_over_the_point_and_stand_in_the_row_with_their_scopes(plug_in, powercap, tmp_path):
+async def test_host_and_node_power_are_in_the_row_with_scope_or_reason(plug_in, powercap, tmp_path):
     plug_in("return 2345.0")
     for folder in (tmp_path / "first", tmp_path / "second"):
         folder.mkdir()

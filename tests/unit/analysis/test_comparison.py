@@ -359,7 +359,7 @@ def test_rows_of_a_topology_that_one_arm_alone_ran_are_named(synthetic, report_o
     assert () == asked.unusable == best.unusable
 
 
-def test_places_are_read():
+def test_at_option_parses_interactivities():
     assert (84.0, 108.5) == parse_options(at="84,108.5").at
 
 

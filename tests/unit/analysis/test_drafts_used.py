@@ -61,7 +61,7 @@ def test_only_mi325x_is_suspected(public, file):
     assert all("/mi325x/" in key for key in suspected)
 
 
-def test_counters_settle_it(synthetic, pair_of):
+def test_an_acceptance_length_proves_that_drafts_were_used(synthetic, pair_of):
     found = were_drafts_used(pair_of(synthetic.Sweep()))
 
     assert (Drafts.USED, ("acceptance length 2.40 by the engine's counters",)) == (found.drafts, found.because)

@@ -33,7 +33,7 @@ def test_a_newer_run_shortens_a_line_to_what_it_measured():
     assert [["superseded"], ["superseded"], ["superseded"], []] == codes(newest_runs(rows))
 
 
-def test_lines_age_apart():
+def test_each_line_has_its_own_newest_run():
     rows = [row(date="2026-06-01", run="90/1"), row(line="other-off")]
 
     assert [[], []] == codes(newest_runs(rows))
