@@ -41,6 +41,13 @@ AsPublished = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Compare arms that differ in more than MTP; the answer says so.")]
 
 
+_OF_FILES = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+}
+"""Errors of a disk, a folder or its rights, which are no bug of mtpbench; --verbose says where they came up."""
+
+
 class Format(StrEnum):
     """Formats of a comparison."""
 
@@ -311,10 +318,3 @@ def main() -> None:
         logging.getLogger(__name__).info("where it happened", exc_info=True)
         print(f"{error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         sys.exit(MachineUnfit.exit_code)
-
-
-_OF_FILES = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
-}
-"""Errors of a disk, a folder or its rights, which are no bug of mtpbench; --verbose says where they came up."""
